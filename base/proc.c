@@ -1,0 +1,79 @@
+#include "base/proc.h"
+
+#include "base/scope.h"
+#include "base/sys.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+struct proc_stat {
+	char state;
+	uint64_t start_time;
+};
+
+// proc_pid_stat(5). The command name, field 2, may hold blanks and parentheses: the last `)` ends it.
+static int read_stat(pid_t pid, struct proc_stat *stat)
+{
+	char path[64], line[1024];
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	scope_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -(errno == ENOENT ? ESRCH : errno);
+	ssize_t n = read(fd, line, sizeof(line) - 1);
+	if (n < 0)
+		return -errno;
+	line[n] = '\0';
+	const char *rest = strrchr(line, ')');
+	if (!rest || sscanf(rest, ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %lu", &stat->state,
+			    &stat->start_time) != 2)
+		return -EIO;
+	return 0;
+}
+
+int proc_identify(pid_t pid, struct proc_id *id, struct err *err)
+{
+	struct proc_stat stat;
+	int ret = read_stat(pid, &stat);
+
+	if (ret < 0)
+		return err_sysn(err, -ret, "process %d", pid);
+	*id = (struct proc_id){ .pid = pid, .start_time = stat.start_time };
+	return 0;
+}
+
+bool proc_alive(const struct proc_id *id)
+{
+	struct proc_stat stat;
+
+	return id->pid > 0 && read_stat(id->pid, &stat) == 0 && stat.start_time == id->start_time && stat.state != 'Z' &&
+	       stat.state != 'X';
+}
+
+int proc_pidfd(const struct proc_id *id, struct err *err)
+{
+	scope_fd int fd = id->pid > 0 ? sys_pidfd_open(id->pid, 0) : -1;
+
+	if (id->pid <= 0 || (fd < 0 && errno == ESRCH))
+		return err_set(err, ESRCH, "process %d has ended", id->pid);
+	if (fd < 0)
+		return err_sys(err, "pidfd of process %d", id->pid);
+	if (!proc_alive(id))
+		return err_set(err, ESRCH, "process %d has ended", id->pid);
+	return take_fd(&fd);
+}
+
+int proc_wait(pid_t pid)
+{
+	int status;
+	pid_t got;
+
+	do
+		got = waitpid(pid, &status, 0);
+	while (got < 0 && errno == EINTR);
+	if (got < 0)
+		return -1;
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}

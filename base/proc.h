@@ -1,0 +1,29 @@
+// proc: processes, and who they are.
+//
+// A pid is reused; a pid with its start time is not. What moat remembers of a process is that pair, and what it does to a process
+// it does through a pidfd that was opened first and checked against the pair after.
+#pragma once
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct proc_id {
+	pid_t pid;           // in moat's own pid namespace; 0: none
+	uint64_t start_time; // clock ticks since boot, field 22 of /proc/PID/stat
+};
+
+// Who `pid` is now. -ESRCH when there is no such process. A zombie counts as existing.
+int proc_identify(pid_t pid, struct proc_id *id, struct err *err);
+
+// True while the process lives: it exists, its start time matches, and it is no zombie.
+bool proc_alive(const struct proc_id *id);
+
+// A pidfd for exactly this process. Returns the fd, or -ESRCH when it has gone.
+int proc_pidfd(const struct proc_id *id, struct err *err);
+
+// Waits for a child to end, across EINTR. Returns its exit status as a shell would tell it: the exit code, or 128 + the
+// signal's number. -1 with errno when it can't be waited for.
+int proc_wait(pid_t pid);
