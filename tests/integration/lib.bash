@@ -1,0 +1,333 @@
+# The language in which the integration tests are written. See README.md for how to use it.
+#
+# A test gets, fresh: $ID (a container id that is unique on the machine; further ones begin with it),
+# $BUNDLE (a bundle of busybox whose config.json is default.json), $ROOT (the runtime's state) and
+# $T (a directory for its files). When it ends, the containers in $ROOT are deleted, and the test
+# fails if anything of it is left on the host.
+
+bats_require_minimum_version 1.5.0
+
+# ---- set-up and clean-up ------------------------------------------------------------------------
+
+setup() {
+	exec </dev/null
+	T=$BATS_TEST_TMPDIR
+	ROOT=$T/root
+	ID=t$$t
+	BUNDLE=$T/bundle
+	SPAWNED=()
+	make_bundle "$BUNDLE"
+	snapshot_host
+}
+
+teardown() {
+	local id pid
+	for pid in "${SPAWNED[@]}"; do
+		kill -KILL "$pid" 2>/dev/null || :
+		wait "$pid" 2>/dev/null || :
+	done
+	for id in $(moat list -q 2>/dev/null); do
+		moat delete --force "$id" || :
+	done
+	assert_nothing_left || {
+		sweep
+		return 1
+	}
+	rm -rf "$BUNDLE"
+}
+
+# snapshot_host: remember the mounts that assert_nothing_left compares with.
+snapshot_host() {
+	mounts_before=$(</proc/self/mountinfo)
+}
+
+# assert_nothing_left: no mount, cgroup, process or state of this test is on the host. What ends
+# by itself gets two seconds for it.
+assert_nothing_left() {
+	wait_for 2 nothing_left && return
+	echo "left on the host:"
+	leftovers
+	return 1
+}
+
+nothing_left() { [ -z "$(leftovers)" ]; }
+
+leftovers() {
+	diff <(echo "$mounts_before") /proc/self/mountinfo | sed -n 's/^[<>]/mount: &/p'
+	find /sys/fs/cgroup /run /dev/shm "$ROOT" -name "*$ID*" -printf 'path: %p\n' 2>/dev/null
+	our_processes | while read -r pid; do
+		echo "process: $pid $(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline")"
+	done
+}
+
+# our_processes: the pids of processes which see a mount of this test (so, all that are in a
+# container), or name its state directory (so, the runtime's own), or are in its cgroups. Zombies
+# are not: when they go is up to the host's pid 1.
+our_processes() {
+	local dir=${BATS_TEST_TMPDIR#"${BATS_RUN_TMPDIR%/*}"}
+	{
+		grep -lsF -e "$dir/" /proc/[0-9]*/mountinfo
+		grep -lsaF -e "$ROOT" /proc/[0-9]*/cmdline
+		grep -lsF -e "$ID" /proc/[0-9]*/cgroup
+	} | cut -d/ -f3 | sort -u | while read -r pid; do
+		grep -qs '^State:.[^ZX]' "/proc/$pid/status" && echo "$pid"
+	done || :
+}
+
+# sweep: remove by force what a broken runtime left, so that the next test starts clean.
+sweep() {
+	local pid dir
+	for pid in $(our_processes); do
+		kill -KILL "$pid" 2>/dev/null || :
+	done
+	wait_for 2 no_processes || :
+	find /sys/fs/cgroup -depth -type d -name "*$ID*" | while read -r dir; do
+		find "$dir" -depth -type d -exec rmdir {} \;
+	done
+	while read -r _ _ _ _ dir _; do
+		[[ $dir != "$T"/* ]] || umount -l "$dir" || :
+	done < <(tac /proc/self/mountinfo)
+}
+
+no_processes() { [ -z "$(our_processes)" ]; }
+
+# wait_for SECONDS COMMAND...: true as soon as COMMAND is, false when it is not in time.
+wait_for() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@"; do
+		[ "$SECONDS" -le "$end" ] || return 1
+		sleep 0.02
+	done
+}
+
+# spawn COMMAND...: run COMMAND in the background until the test ends; its pid is left in $spawned.
+# The caller redirects its streams.
+spawn() {
+	"$@" 3>&- 4>&- &
+	spawned=$!
+	SPAWNED+=("$spawned")
+}
+
+# ---- the bundle ---------------------------------------------------------------------------------
+
+# make_bundle DIR: a root file system of its own (only the executables are shared, by hard links)
+# and the default config.json.
+make_bundle() {
+	mkdir -p "$1/rootfs"
+	cp -al "$TEMPLATE/." "$1/rootfs"
+	cp --remove-destination "$TEMPLATE"/etc/* "$1/rootfs/etc"
+	cp "$SUITE/default.json" "$1/config.json"
+}
+
+# config [JQ OPTIONS] FILTER: change config.json by a jq filter.
+config() {
+	jq "$@" <"$BUNDLE/config.json" >"$T/config.json"
+	mv "$T/config.json" "$BUNDLE/config.json"
+}
+
+# set_args COMMAND...: what the container shall run.
+set_args() { config '.process.args = $ARGS.positional' --args -- "$@"; }
+
+# ---- running ------------------------------------------------------------------------------------
+
+# moat ARGUMENTS...: the runtime, in the mode under test, with this test's state, and never for
+# longer than a minute. Every call of the runtime goes through here or through moat_command.
+moat() { timeout --foreground -k 5 60 $(moat_command) "$@" 3>&- 4>&-; }
+
+# moat_command: the words that moat() begins with, for tests that need the runtime's own pid or fds.
+moat_command() {
+	echo "$MOAT" --root "$ROOT"
+	[ "$MOAT_MODE" = container ] || echo --vm
+}
+
+# attempt COMMAND...: run it whatever comes of it, and leave $status, $output and $stderr. Unlike
+# bats' run it writes to files, so that a container which outlives COMMAND does not hold it up.
+attempt() {
+	status=0
+	"$@" >"$T/stdout" 2>"$T/stderr" || status=$?
+	output=$(tr -d '\0' <"$T/stdout")
+	stderr=$(tr -d '\0' <"$T/stderr")
+	printf '$ %s\nstatus %d\n%s\n%s\n' "$*" "$status" "$output" "$stderr"
+}
+
+# run_container [SCRIPT]: `moat run`, of a shell script if there is one, as attempt does.
+run_container() {
+	[ $# -eq 0 ] || set_args sh -c "$1"
+	attempt moat run -b "$BUNDLE" "$ID"
+}
+
+# in_container [SCRIPT]: run_container, which must succeed.
+in_container() {
+	run_container "$@"
+	assert_status 0
+}
+
+# start_container [FLAGS...]: `moat run --detach`, which must succeed; the container's streams go
+# to $T/$ID.out and .err. With a prefix, `ID=${ID}b start_container`, a further container.
+start_container() { moat run --detach -b "$BUNDLE" "$@" "$ID" >"$T/$ID.out" 2>"$T/$ID.err" || show_streams; }
+
+# create_container [FLAGS...]: the same for `moat create`.
+create_container() { moat create -b "$BUNDLE" "$@" "$ID" >"$T/$ID.out" 2>"$T/$ID.err" || show_streams; }
+
+show_streams() {
+	local status=$?
+	cat "$T/$ID.out" "$T/$ID.err"
+	return "$status"
+}
+
+# in_exec SCRIPT: `moat exec` of a shell script, as attempt does; it must succeed.
+in_exec() {
+	attempt moat exec "$ID" sh -c "$1"
+	assert_status 0
+}
+
+# container_status [ID], container_pid [ID]: a field of `moat state`.
+container_status() { moat state "${1:-$ID}" | jq -r .status; }
+container_pid() { moat state "${1:-$ID}" | jq -r .pid; }
+
+# has_status STATUS [ID]: for wait_for.
+has_status() { [ "$(container_status "${2-}" 2>/dev/null)" = "$1" ]; }
+
+# ---- assertions ---------------------------------------------------------------------------------
+
+fail() {
+	printf '%s\n' "$@"
+	return 1
+}
+
+assert_status() { [ "$status" -eq "$1" ] || fail "exit status is $status, not $1"; }
+assert_eq() { [ "$1" = "$2" ] || fail "${3:-value} is '$1', not '$2'"; }
+assert_match() { [[ $1 =~ $2 ]] || fail "no match for '$2' in: $1"; }
+assert_has() { [[ $1 == *"$2"* ]] || fail "no '$2' in: $1"; }
+refute_has() { [[ $1 != *"$2"* ]] || fail "unwanted '$2' in: $1"; }
+refute() { ! "$@" || fail "succeeded: $*"; }
+
+# fails STATUS REGEX COMMAND...: COMMAND exits with STATUS and says something that matches REGEX on
+# stderr.
+fails() {
+	local expected=$1 regex=$2
+	shift 2
+	attempt "$@"
+	# What create_container starts by mistake writes there, not to $T/stderr.
+	[ ! -f "$T/$ID.err" ] || stderr+=$(<"$T/$ID.err")
+	assert_status "$expected" && assert_match "$stderr" "$regex"
+}
+
+# ---- what a test needs --------------------------------------------------------------------------
+
+# requires_moat REASON: the behaviour goes beyond the runtimes that may stand in for moat.
+requires_moat() { [ "$RUNTIME" = moat ] || skip "$RUNTIME lacks: $1"; }
+
+skip_in_vm() { [ "$MOAT_MODE" != vm ] || skip "in a VM: $1"; }
+
+requires_cgroup_v1() { [ "$CGROUPS" = v1 ] || skip "host has cgroup v2"; }
+requires_cgroup_v2() { [ "$CGROUPS" = v2 ] || skip "host has cgroup v1"; }
+
+# requires_controller NAME...: a cgroup controller that containers of this host can use.
+requires_controller() {
+	local name
+	for name; do
+		has_controller "$name" || skip "host has no cgroup controller $name"
+	done
+}
+
+has_controller() {
+	case $CGROUPS in
+		v1) [ -d "/sys/fs/cgroup/$1" ] ;;
+		v2) grep -qw "$(v2_controller "$1")" /sys/fs/cgroup/cgroup.controllers ;;
+	esac
+}
+
+v2_controller() {
+	case $1 in
+		blkio) echo io ;;
+		cpuacct) echo cpu ;;
+		*) echo "$1" ;;
+	esac
+}
+
+# requires_cap NUMBER NAME: a capability of the caller.
+requires_cap() {
+	local mask
+	mask=$(sed -n 's/^CapEff:\t/0x/p' /proc/self/status)
+	(((mask >> $1) & 1)) || skip "host grants no $2"
+}
+requires_cap_sys_resource() { requires_cap 24 CAP_SYS_RESOURCE; }
+
+# requires_path PATH [WHAT]: something of the host's kernel.
+requires_path() { [ -e "$1" ] || skip "host has no ${2:-$1}"; }
+
+# requires_test_hooks: moat was configured with --enable-test-hooks.
+requires_test_hooks() {
+	requires_moat "test hooks"
+	MOAT_LIST_STEPS=1 moat create >/dev/null 2>&1 || skip "moat was built without --enable-test-hooks"
+}
+
+# ---- cgroups ------------------------------------------------------------------------------------
+
+# cgroup_root: a directory in which this test may make a cgroup of its own, one that holds nothing.
+cgroup_root() {
+	case $CGROUPS in
+		v1) echo /sys/fs/cgroup/pids ;;
+		v2) echo /sys/fs/cgroup ;;
+	esac
+}
+
+# cgroup_dir CONTROLLER [ID]: where the container's init is. Without a v1 hierarchy for CONTROLLER
+# it is its place in cgroup v2.
+cgroup_dir() {
+	local pid path mount=/sys/fs/cgroup
+	pid=$(container_pid "${2:-$ID}")
+	if [ "$CGROUPS" = v1 ]; then
+		path=$(sed -n "s/^[0-9]*:\(.*,\)\?$1\(,.*\)\?://p" "/proc/$pid/cgroup")
+		mount+=/$1
+	else
+		path=$(sed -n 's/^0:://p' "/proc/$pid/cgroup")
+	fi
+	echo "$mount$path"
+}
+
+# cgroup_file CONTROLLER FILE: the content of a file of the container's cgroup.
+cgroup_file() { cat "$(cgroup_dir "$1")/$2"; }
+
+# cgroup_value KEY: a limit by its name in the spec, in the spec's units, from v1 or v2 files; -1
+# means without limit.
+cgroup_value() { "cgroup_value_$CGROUPS" "$1" | sed 's/^max$/-1/'; }
+
+cgroup_value_v1() {
+	case $1 in
+		memory.limit) cgroup_file memory memory.limit_in_bytes ;;
+		memory.reservation) cgroup_file memory memory.soft_limit_in_bytes ;;
+		memory.swap) cgroup_file memory memory.memsw.limit_in_bytes ;;
+		cpu.quota) cgroup_file cpu cpu.cfs_quota_us ;;
+		cpu.period) cgroup_file cpu cpu.cfs_period_us ;;
+		cpu.burst) cgroup_file cpu cpu.cfs_burst_us ;;
+		cpu.idle) cgroup_file cpu cpu.idle ;;
+		cpu.cpus) cgroup_file cpuset cpuset.cpus ;;
+		cpu.mems) cgroup_file cpuset cpuset.mems ;;
+		pids.limit) cgroup_file pids pids.max ;;
+		*) fail "cgroup_value: unknown key $1" ;;
+	esac
+}
+
+cgroup_value_v2() {
+	local limit swap
+	case $1 in
+		memory.limit) cgroup_file memory memory.max ;;
+		memory.reservation) cgroup_file memory memory.low ;;
+		memory.swap)
+			limit=$(cgroup_file memory memory.max)
+			swap=$(cgroup_file memory memory.swap.max)
+			[ "$swap" = max ] && echo max || echo $((limit + swap))
+			;;
+		cpu.quota) cgroup_file cpu cpu.max | cut -d' ' -f1 ;;
+		cpu.period) cgroup_file cpu cpu.max | cut -d' ' -f2 ;;
+		cpu.burst) cgroup_file cpu cpu.max.burst ;;
+		cpu.idle) cgroup_file cpu cpu.idle ;;
+		cpu.cpus) cgroup_file cpuset cpuset.cpus ;;
+		cpu.mems) cgroup_file cpuset cpuset.mems ;;
+		pids.limit) cgroup_file pids pids.max ;;
+		*) fail "cgroup_value: unknown key $1" ;;
+	esac
+}

@@ -1,0 +1,45 @@
+# What all test files share, made once per run: facts about the runtime and the host, the root file
+# system template and the compiled helpers. Everything made lies in BATS_SUITE_TMPDIR, or is a
+# build product of helpers/.
+
+setup_suite() {
+	bats_require_minimum_version 1.5.0
+	export SUITE=${BASH_SOURCE[0]%/*}
+	[[ $SUITE == /* ]] || SUITE=$PWD/$SUITE
+	[ "${MOAT_PRIVATE_MOUNTS-}" ] || {
+		echo "start the suite with tests/integration/run: it needs a mount namespace of its own" >&2
+		return 1
+	}
+
+	export MOAT MOAT_MODE=${MOAT_MODE:-container} RUNTIME CGROUPS
+	MOAT=$(realpath "$(command -v "${MOAT:-$SUITE/../../moat}")") || {
+		echo "no runtime to test: build moat, or set MOAT or --runtime" >&2
+		return 1
+	}
+	read -r RUNTIME _ < <("$MOAT" --version)
+	case $(stat -f -c %T /sys/fs/cgroup) in
+		cgroup2fs) CGROUPS=v2 ;;
+		*) CGROUPS=v1 ;;
+	esac
+
+	export HELPERS=$SUITE/helpers/build
+	make -s -C "$SUITE/helpers" -f helpers.mk
+
+	export TEMPLATE=$BATS_SUITE_TMPDIR/rootfs
+	make_template
+}
+
+# make_template: a root file system of busybox, two users and the helper that runs inside.
+make_template() {
+	local applet
+	mkdir -p "$TEMPLATE"/{bin,dev,etc,home/user,lib,proc,root,run,sbin,sys,tmp,usr/local/bin,var}
+	chmod 1777 "$TEMPLATE/tmp"
+	cp /bin/busybox "$TEMPLATE/bin/busybox"
+	for applet in $(/bin/busybox --list); do
+		[ "$applet" = busybox ] || ln -s busybox "$TEMPLATE/bin/$applet"
+	done
+	cp "$HELPERS/probe" "$TEMPLATE/bin/probe"
+	printf '%s\n' 'root:x:0:0:root:/root:/bin/sh' 'user:x:1000:1000:user:/home/user:/bin/sh' \
+		>"$TEMPLATE/etc/passwd"
+	printf '%s\n' 'root:x:0:' 'tty:x:5:' 'user:x:1000:' 'extra:x:2000:user' >"$TEMPLATE/etc/group"
+}
