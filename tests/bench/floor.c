@@ -70,6 +70,7 @@ struct profile {
 	uint64_t capabilities;
 	bool root_readonly;
 	bool run_tmpfs;
+	bool cgroup_mount;
 	unsigned long proc_flags;
 	const char *const *masked;
 	const char *const *readonly;
@@ -95,6 +96,7 @@ static const char *const spec_readonly[] = {
 static const struct profile spec_profile = {
 	.capabilities = CAP(AUDIT_WRITE) | CAP(KILL) | CAP(NET_BIND_SERVICE),
 	.root_readonly = true,
+	.cgroup_mount = true,
 	.masked = spec_masked,
 	.readonly = spec_readonly,
 };
@@ -112,7 +114,7 @@ struct options {
 	const struct profile *profile;
 	const char *rootfs;
 	const char *state_dir;
-	const char *filter_path;
+	struct sock_fprog filter;
 	const char *id;
 	char **argv;
 };
@@ -349,7 +351,8 @@ static void mount_all(const struct options *options, const struct cgroups *cgrou
 		check(mount("tmpfs", "run", "tmpfs", MS_NOSUID | MS_STRICTATIME,
 			    "mode=755,size=65536k"),
 		      "mount /run");
-	mount_groups(cgroups);
+	if (options->profile->cgroup_mount)
+		mount_groups(cgroups);
 	make_devices();
 }
 
@@ -379,16 +382,14 @@ static void protect_paths(const struct profile *profile)
 	}
 }
 
-static void load_filter(const char *path)
+/* Reads the filter while its path can still be reached: before pivot_root. */
+static void read_filter(struct sock_fprog *filter, const char *path)
 {
 	static struct sock_filter code[BPF_MAXINSNS];
 	size_t length = read_file(path, (char *)code, sizeof(code));
-	struct sock_fprog program = {
-		.len = (unsigned short)(length / sizeof(*code)),
-		.filter = code,
-	};
 
-	check(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), "load the seccomp filter");
+	filter->len = (unsigned short)(length / sizeof(*code));
+	filter->filter = code;
 }
 
 /* The confinement of one process, of the container's first and of each that exec adds. */
@@ -419,8 +420,9 @@ static void confine(const struct options *options, char **argv)
 	umask(0022);
 	check(close_range(3, ~0U, CLOSE_RANGE_CLOEXEC), "close_range");
 	check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs");
-	if (options->filter_path)
-		load_filter(options->filter_path);
+	if (options->filter.len)
+		check(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &options->filter),
+		      "load the filter");
 	static char *const environment[] = {
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm",
 		NULL
@@ -643,7 +645,7 @@ int main(int argc, char **argv)
 			options.profile = &containerd_profile;
 			break;
 		case 'f':
-			options.filter_path = optarg;
+			read_filter(&options.filter, optarg);
 			break;
 		default:
 			usage();

@@ -5,12 +5,13 @@
  * runs each contender once, in a fresh random order, and what is reported is the ratio to the first
  * contender of the same round: its median, with the quartiles as the spread.
  *
- *	pair [-r ROUNDS] [-w WARMUP] [-p PARALLEL] [-s SETUP] LABEL COMMAND [LABEL COMMAND]...
+ *	pair [-r ROUNDS] [-w WARMUP] [-p PARALLEL] [-g GAP_MS] LABEL COMMAND [LABEL COMMAND]...
  *
  * A COMMAND is words separated by blanks, run without a shell. In it, %i is a name that no other run
  * has. ` ; ` separates steps, each of which must succeed. The step `@reap FILE` waits for the orphaned
  * process whose pid FILE holds: this program is the subreaper of all that it starts, as an engine's shim
- * is. With -p, a sample is so many copies of the command at once.
+ * is. With -p, a sample is so many copies of the command at once. With -g, the machine rests before each
+ * sample: a start after a pause costs the kernel more (RCU, caches) than one in a loop.
  *
  * A label that ends in @v1 has its command run in a mount namespace from which /sys/fs/cgroup/unified
  * has been unmounted, for a runtime that refuses a hybrid host. The namespace is made once; entering it
@@ -60,6 +61,12 @@ struct run {
 	char text[MAX_COMMAND];
 	char *rest;
 	pid_t pid;
+};
+
+/* How a sample is taken. */
+struct setting {
+	int parallel;
+	int gap_ms;
 };
 
 static int host_mounts = -1, v1_mounts = -1;
@@ -215,8 +222,9 @@ static double now_ms(void)
 	return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
 }
 
-static double sample(struct contender *contender, int parallel)
+static double sample(struct contender *contender, const struct setting *setting)
 {
+	const int parallel = setting->parallel;
 	static struct run runs[MAX_PARALLEL];
 
 	enter_mounts(contender->plain_v1 ? v1_mounts : host_mounts);
@@ -225,6 +233,7 @@ static double sample(struct contender *contender, int parallel)
 		runs[i].rest = runs[i].text;
 		runs[i].pid = 0;
 	}
+	usleep((useconds_t)setting->gap_ms * 1000);
 	double start = now_ms();
 	for (int i = 0; i < parallel; i++)
 		run_next(contender, &runs[i]);
@@ -234,7 +243,8 @@ static double sample(struct contender *contender, int parallel)
 
 /* One round: every contender once, in an order of its own, so that what one leaves to the kernel to
  * clean up later does not always fall to the same next one. */
-static void run_round(struct contender *contenders, int count, int parallel, int round)
+static void run_round(struct contender *contenders, int count, const struct setting *setting,
+		      int round)
 {
 	int order[MAX_CONTENDERS];
 
@@ -248,7 +258,7 @@ static void run_round(struct contender *contenders, int count, int parallel, int
 	}
 	for (int i = 0; i < count; i++) {
 		struct contender *contender = &contenders[order[i]];
-		double ms = sample(contender, parallel);
+		double ms = sample(contender, setting);
 		if (round >= 0)
 			contender->ms[round] = ms;
 	}
@@ -286,15 +296,18 @@ static int number(const char *text, int max)
 int main(int argc, char **argv)
 {
 	static struct contender contenders[MAX_CONTENDERS];
-	int rounds = 50, warmup = 3, parallel = 1, count = 0;
+	int rounds = 50, warmup = 3, count = 0;
+	struct setting setting = { .parallel = 1 };
 
-	for (int c; (c = getopt(argc, argv, "+r:w:p:")) != -1;) {
+	for (int c; (c = getopt(argc, argv, "+r:w:p:g:")) != -1;) {
 		if (c == 'r')
 			rounds = number(optarg, MAX_ROUNDS);
 		else if (c == 'w')
 			warmup = number(optarg, MAX_ROUNDS);
 		else if (c == 'p')
-			parallel = number(optarg, MAX_PARALLEL);
+			setting.parallel = number(optarg, MAX_PARALLEL);
+		else if (c == 'g')
+			setting.gap_ms = number(optarg, 10000);
 		else
 			return 2;
 	}
@@ -309,12 +322,13 @@ int main(int argc, char **argv)
 		if (c->plain_v1 && v1_mounts < 0)
 			make_v1_mounts();
 	}
-	if (count == 0 || rounds == 0 || parallel == 0)
-		errx(2, "usage: pair [-r ROUNDS] [-w WARMUP] [-p PARALLEL] LABEL COMMAND...");
+	if (count == 0 || rounds == 0 || setting.parallel == 0)
+		errx(2,
+		     "usage: pair [-r ROUNDS] [-w WARMUP] [-p PARALLEL] [-g GAP_MS] LABEL COMMAND...");
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		err(1, "become the subreaper");
 	for (int round = -warmup; round < rounds; round++)
-		run_round(contenders, count, parallel, round);
+		run_round(contenders, count, &setting, round);
 	report(contenders, count, rounds);
 	return 0;
 }
