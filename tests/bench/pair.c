@@ -142,6 +142,8 @@ static pid_t spawn(char *step)
 	for (char *word = strtok_r(step, " ", &next); word; word = strtok_r(NULL, " ", &next))
 		if (count < MAX_WORDS)
 			words[count++] = word;
+	if (count == 0)
+		errx(2, "an empty step");
 	words[count] = NULL;
 	pid_t pid = vfork();
 	if (pid < 0)
@@ -246,7 +248,7 @@ static double sample(struct contender *contender, const struct setting *setting)
 static void run_round(struct contender *contenders, int count, const struct setting *setting,
 		      int round)
 {
-	int order[MAX_CONTENDERS];
+	int order[MAX_CONTENDERS] = { 0 };
 
 	for (int i = 0; i < count; i++) {
 		uint32_t random;
