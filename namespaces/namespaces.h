@@ -1,16 +1,20 @@
 // namespaces: which ones a process gets, new or joined, and the order in which that works.
 //
-// The plan is pure: from linux.namespaces, the id mappings and the time offsets it derives what clone3(2) creates, what is joined by setns(2),
-// and whether a stage in between is needed: a process that joins a pid or user namespace, or prepares a time namespace, for its
-// child to be born in. Order is the whole matter here: what is joined is joined while the joiner still has the rights for it, and what is created
-// must belong to the new user namespace.
+// The plan is pure: from linux.namespaces, the id mappings and the time offsets it derives what clone3(2) creates, what is
+// joined by setns(2), and whether a stage in between is needed: a process that joins a pid or user namespace, or prepares a
+// time namespace, for its child to be born in. Order is the whole matter here: what is joined is joined while the joiner
+// still has the rights for it, and what is created must belong to the new user namespace.
 //
-// The cgroup namespace is apart: its root is the cgroup that one is in when making it, so the caller says when (ns_unshare_cgroup).
+// The cgroup namespace is apart: its root is the cgroup that one is in when making it, so the caller says when
+// (ns_unshare_cgroup).
 //
-// config-linux.md "Namespaces", "User namespace mappings", "Offset for Time Namespace"; namespaces(7), user_namespaces(7), time_namespaces(7).
+// plan.c derives, spawn.c gives birth, idmap.c writes the mappings, setup.c is what the init does inside, into.c is exec's
+// way in, sysctl.{h,c} the kernel parameters that belong to namespaces.
+//
+// config-linux.md "Namespaces", "User namespace mappings", "Offset for Time Namespace"; namespaces(7),
+// user_namespaces(7), time_namespaces(7).
 #pragma once
 
-#include "base/arena.h"
 #include "base/err.h"
 #include "base/str.h"
 #include "oci-spec/types.h"
@@ -19,44 +23,61 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+// Refers to the spec, and lives no longer.
 struct ns_plan {
-	uint64_t create; // CLONE_NEW* of the new ones
-	uint64_t join;   // CLONE_NEW* of those that have a path
+	uint64_t create;		 // CLONE_NEW* of the new ones
+	uint64_t join;			 // CLONE_NEW* of those that have a path
 	const char *paths[OCI_NS_COUNT]; // NULL: new, or moat's own
 	const struct oci_id_mappings *uid_mappings, *gid_mappings;
-	const struct oci_time_offsets *time_offsets;
-	const char *hostname, *domainname;
-	bool stage; // needs the process in between
+	const struct oci_time_offsets *time_offsets; // NULL: none
+	const char *hostname, *domainname;	     // NULL: left as they are
+	bool stage;				     // needs the process in between
 };
 
-// Pure: touches no namespace and opens nothing.
+// Pure: touches no namespace and opens nothing. -EINVAL, naming the field in config.json, when a namespace is listed twice,
+// id mappings are missing or stand without a user namespace, mapped ranges wrap or overlap, or the time offsets, hostname or
+// domainname lack the namespace that they are for.
 int ns_plan_make(const struct oci_spec *spec, struct ns_plan *plan, struct err *err);
+
+// One line a step, in the order of ns_spawn() and ns_setup().
 void ns_plan_print(const struct ns_plan *plan, struct text *out);
 
-// The CLONE_NEW* bit of a type, and its name in /proc/PID/ns.
+// The CLONE_NEW* bit of a type; its name in /proc/PID/ns; its name in config.json.
 uint64_t ns_type_flag(enum oci_namespace_type type);
 const char *ns_type_file(enum oci_namespace_type type);
+const char *ns_type_name(enum oci_namespace_type type);
 
-// Is moat itself in a user namespace other than the initial one (proc's uid_map is not the identity)?
+// Does the container have a namespace of this type that its spec asks for, new or joined?
+static inline bool ns_has(const struct ns_plan *plan, uint64_t flag)
+{
+	return ((plan->create | plan->join) & flag) != 0;
+}
+
+// Is moat itself in a user namespace other than the initial one?
 bool ns_in_userns(void);
 
 struct ns_spawn {
-	int cgroup_fd; // for CLONE_INTO_CGROUP, or -1
-	// out, in the parent:
-	pid_t pid; // the init's, in moat's pid namespace; a child of the caller, even when a stage was needed
-	int pidfd;
+	int cgroup_fd; // in: for CLONE_INTO_CGROUP, or -1
+	// out, in the caller alone:
+	pid_t pid; // in moat's pid namespace; a child of the caller, also when a stage was needed
+	int pidfd; // close-on-exec; the caller's to close
 };
 
-// As fork: returns 1 in the caller, with spawn->pid and ->pidfd; 0 in the init, which is then in all created namespaces (cgroup excepted), and in the joined ones,
-// with its id mappings written and with user and group 0 of its user namespace. Negative errno, in the caller alone, when anything on the way fails; no process is left then.
+// As fork: returns 1 in the caller, with spawn->pid and ->pidfd; 0 in the init, which is then in all created namespaces
+// (cgroup excepted) and all joined ones, with its id mappings written, and is user and group 0 of its user namespace if that
+// isn't moat's own (or, where 0 isn't mapped, the first mapped id), without supplementary groups where that is allowed.
+// Its signal mask is empty and handlers are reset; what was ignored stays so. If it joined a namespace it isn't dumpable
+// (PR_SET_DUMPABLE), lest those who live there trace it; execve(2) ends that.
+// Negative errno, in the caller alone, when anything on the way fails; no process is left then.
 int ns_spawn(const struct ns_plan *plan, struct ns_spawn *spawn, struct err *err);
+
+// For exec: as ns_spawn(), but the child is born in the namespaces of the process that `pidfd` stands for. `plan` is the
+// container's: it tells which types to join; those that are moat's own anyway do no harm.
+// -ESRCH when the process has ended.
+int ns_spawn_into(const struct ns_plan *plan, int pidfd, struct ns_spawn *spawn, struct err *err);
 
 // In the init: hostname, domainname, and the loopback interface of a new network namespace up (libmnl).
 int ns_setup(const struct ns_plan *plan, struct err *err);
 
 // In the init, when it is in its cgroup: makes the new cgroup namespace, if the plan has one.
 int ns_unshare_cgroup(const struct ns_plan *plan, struct err *err);
-
-// For exec: as ns_spawn(), but the child is born in the namespaces of the process `pidfd` stands for (all in which it differs from the caller), with user and group 0 where that has a user
-// namespace of its own. `plan` is the container's: it tells which types to join.
-int ns_spawn_into(const struct ns_plan *plan, int pidfd, struct ns_spawn *spawn, struct err *err);
