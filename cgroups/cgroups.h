@@ -38,6 +38,9 @@ struct cgroup_host {
 // What is mounted here, in `arena`.
 int cgroup_host_detect(struct arena *arena, const struct cgroup_host **host, struct err *err);
 
+// `cgroupfs`, `systemd` or `disabled`.
+const char *cgroup_driver_name(enum cgroup_driver driver);
+
 struct cgroup_options {
 	enum cgroup_driver driver;
 	const char *id; // the container's; names the cgroup when linux.cgroupsPath is absent
@@ -54,6 +57,10 @@ int cgroup_plan_make(const struct cgroup_host *host, const struct oci_linux *lin
 // One line an operation, for --debug and golden files.
 void cgroup_plan_print(const struct cgroup_plan *plan, struct text *out);
 
+// The container's cgroup in one hierarchy of the host, as an absolute directory: what a cgroup mount of the container shows.
+// NULL if it has none there.
+const char *cgroup_plan_path_in(const struct cgroup_plan *plan, const struct cgroup_hierarchy *hierarchy);
+
 // A container's cgroup in all hierarchies: open directories. Freed, not deleted, by cgroup_close().
 struct cgroup;
 void cgroup_close(struct cgroup **cgroup);
@@ -67,10 +74,6 @@ int cgroup_create(const struct cgroup_plan *plan, struct cgroup **cgroup, struct
 // that has gone since is not an error.
 void cgroup_save(const struct cgroup *cgroup, struct arena *arena, struct oci_strings *paths);
 int cgroup_load(const struct oci_strings *paths, enum cgroup_driver driver, struct cgroup **cgroup, struct err *err);
-
-// Where a container's cgroup lies in one hierarchy of the host, relative to its mount point: what a cgroup mount of the container shows.
-// NULL if it has none there.
-const char *cgroup_path_in(const struct cgroup *cgroup, const struct cgroup_hierarchy *hierarchy);
 
 // Joining. A process joins by itself, right after it was born and single-threaded: the kernel moves a thread that writes "0" to a
 // v1 `tasks` file without cgroup_threadgroup_rwsem, while any write to cgroup.procs takes it and so waits for an RCU grace

@@ -51,8 +51,8 @@ int rootfs_mount(struct rootfs_plan *plan, struct err *err);
 // In the init: makes the root `/` (pivot_root, or MS_MOVE and chroot) and drops the old tree.
 int rootfs_enter(struct rootfs_plan *plan, struct err *err);
 
-// In the init, inside: /dev/console when `console` (the name of the container's terminal, as `/dev/pts/0`) isn't NULL, sysctls are the caller's; read-only root, read-only and masked paths, propagation as linux.rootfsPropagation says.
-int rootfs_seal(struct rootfs_plan *plan, const char *console, struct err *err);
+// In the init, inside: /dev/console when `console_fd` (the container's terminal) isn't -1; read-only root, read-only and masked paths, propagation as linux.rootfsPropagation says.
+int rootfs_seal(struct rootfs_plan *plan, int console_fd, struct err *err);
 
 // The mount options that `moat features` lists ("Mount options" in features.md): `count` names, static.
 const char *const *rootfs_mount_options(size_t *count);
