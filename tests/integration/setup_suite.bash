@@ -6,8 +6,8 @@ setup_suite() {
 	bats_require_minimum_version 1.5.0
 	export SUITE=${BASH_SOURCE[0]%/*}
 	[[ $SUITE == /* ]] || SUITE=$PWD/$SUITE
-	[ "${MOAT_PRIVATE_MOUNTS-}" ] || {
-		echo "start the suite with tests/integration/run: it needs a mount namespace of its own" >&2
+	[ "${MOAT_SUITE_RUN-}" ] || {
+		echo "start the suite with tests/integration/run: it needs what that prepares" >&2
 		return 1
 	}
 
@@ -22,10 +22,7 @@ setup_suite() {
 		*) CGROUPS=v1 ;;
 	esac
 
-	export HELPERS=$SUITE/helpers/build
-	make -s -C "$SUITE/helpers" -f helpers.mk
-
-	export TEMPLATE=$BATS_SUITE_TMPDIR/rootfs
+	export HELPERS=$SUITE/helpers/build TEMPLATE=$BATS_SUITE_TMPDIR/rootfs
 	make_template
 }
 

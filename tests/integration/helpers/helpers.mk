@@ -1,10 +1,10 @@
-# The suite's compiled helpers, for setup_suite: kept in build/ so that a test VM, in which
+# The suite's compiled helpers, made by ../run: kept in build/ so that a test VM, in which
 # compilation is slow, finds them made.
 CC ?= cc
 CFLAGS ?= -O2 -Wall -Wextra
 build := build/
 
-helpers := recvtty recvpidfd seccompd notifyd exchange probe
+helpers := recvtty recvpidfd seccompd notifyd exchange subreaper probe
 
 all: $(addprefix $(build),$(helpers))
 
