@@ -331,3 +331,11 @@ cgroup_value_v2() {
 		*) fail "cgroup_value: unknown key $1" ;;
 	esac
 }
+
+# assert_shares N: cpu.shares of the spec, which become a weight on v2.
+assert_shares() {
+	case $CGROUPS in
+		v1) assert_eq "$(cgroup_file cpu cpu.shares)" "$1" ;;
+		v2) assert_eq "$(cgroup_file cpu cpu.weight)" $((1 + ($1 - 2) * 9999 / 262142)) ;;
+	esac
+}
