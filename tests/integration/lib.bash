@@ -60,13 +60,15 @@ leftovers() {
 	done
 }
 
-# our_processes: the pids of processes which see a mount of this test (so, all that are in a
-# container), or name its state directory (so, the runtime's own), or are in its cgroups. Zombies
+# our_processes: the pids of processes which see a mount of this test in another mount namespace
+# than its own (so, all that are in a container), or name its state directory (so, the runtime's own), or are in its cgroups. Zombies
 # are not: when they go is up to the host's pid 1.
 our_processes() {
-	local dir=${BATS_TEST_TMPDIR#"${BATS_RUN_TMPDIR%/*}"}
+	local dir=${BATS_TEST_TMPDIR#"${BATS_RUN_TMPDIR%/*}"} file pid
 	{
-		grep -lsF -e "$dir/" /proc/[0-9]*/mountinfo
+		grep -lsF -e "$dir/" /proc/[0-9]*/mountinfo | while read -r file; do
+			[ "${file%mountinfo}ns/mnt" -ef /proc/self/ns/mnt ] || echo "$file"
+		done
 		grep -lsaF -e "$ROOT" /proc/[0-9]*/cmdline
 		grep -lsF -e "$ID" /proc/[0-9]*/cgroup
 	} | cut -d/ -f3 | sort -u | while read -r pid; do
@@ -77,6 +79,9 @@ our_processes() {
 # sweep: remove by force what a broken runtime left, so that the next test starts clean.
 sweep() {
 	local pid dir
+	while read -r _ _ _ _ dir _; do
+		[[ $dir != "$T"/* ]] || umount -l "$dir" || :
+	done < <(tac /proc/self/mountinfo)
 	for pid in $(our_processes); do
 		kill -KILL "$pid" 2>/dev/null || :
 	done
@@ -84,9 +89,6 @@ sweep() {
 	find /sys/fs/cgroup -depth -type d -name "*$ID*" | while read -r dir; do
 		find "$dir" -depth -type d -exec rmdir {} \;
 	done
-	while read -r _ _ _ _ dir _; do
-		[[ $dir != "$T"/* ]] || umount -l "$dir" || :
-	done < <(tac /proc/self/mountinfo)
 }
 
 no_processes() { [ -z "$(our_processes)" ]; }
@@ -139,6 +141,18 @@ moat() { timeout --foreground -k 5 60 $(moat_command) "$@" 3>&- 4>&-; }
 moat_command() {
 	echo "$MOAT" --root "$ROOT"
 	[ "$MOAT_MODE" = container ] || echo --vm
+}
+
+# moat_on_terminal ARGUMENTS...: the same with a terminal for all three streams; what appears on it,
+# carriage returns removed, is the output.
+moat_on_terminal() {
+	local command
+	printf -v command '%q ' $(moat_command) "$@"
+	# A stdin that doesn't end, or script types an end of file.
+	[ -p "$T/tty-in" ] || mkfifo "$T/tty-in"
+	timeout --foreground -k 5 60 script --quiet --return --echo never --command "$command" /dev/null \
+		<>"$T/tty-in" 3>&- 4>&- | tr -d '\r'
+	return "${PIPESTATUS[0]}"
 }
 
 # attempt COMMAND...: run it whatever comes of it, and leave $status, $output and $stderr. Unlike

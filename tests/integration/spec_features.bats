@@ -1,0 +1,148 @@
+# spec and features: what the runtime says of itself; version and help.
+
+load lib
+
+@test "spec: writes a config.json that runs" {
+	rm "$BUNDLE/config.json"
+	(cd "$BUNDLE" && moat spec)
+	[ -f "$BUNDLE/config.json" ]
+	config '.process.terminal = false | .process.args = ["echo", "from spec"]'
+	in_container
+	assert_eq "$output" "from spec"
+}
+
+@test "spec: --bundle says where" {
+	rm "$BUNDLE/config.json"
+	moat spec --bundle "$BUNDLE"
+	jq -e '.ociVersion and .process.args == ["sh"] and .process.terminal == true and .root.path == "rootfs"
+		and .root.readonly == true' "$BUNDLE/config.json"
+}
+
+@test "spec: has the defaults of runc" {
+	moat spec -b "$T"
+	jq -e '
+		.process.cwd == "/" and .process.noNewPrivileges == true
+		and (.process.capabilities.bounding | sort) == ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]
+		and (.linux.namespaces | map(.type) | contains(["pid", "network", "ipc", "uts", "mount"]))
+		and (.mounts | map(.destination)) == ["/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue", "/sys", "/sys/fs/cgroup"]
+		and (.linux.maskedPaths | index("/proc/kcore")) and (.linux.readonlyPaths | index("/proc/sys"))
+		and .linux.resources.devices == [{allow: false, access: "rwm"}]' "$T/config.json"
+}
+
+@test "spec: does not overwrite a file" {
+	local before
+	before=$(<"$BUNDLE/config.json")
+	fails 1 'exist' moat spec -b "$BUNDLE"
+	assert_eq "$(<"$BUNDLE/config.json")" "$before"
+}
+
+@test "spec: --file names the file" {
+	requires_moat "spec --file"
+	moat spec --file "$T/other.json"
+	jq -e .ociVersion "$T/other.json"
+	moat spec -b "$T" -f third.json
+	jq -e .ociVersion "$T/third.json"
+}
+
+@test "spec: a bundle that does not exist is an error" {
+	fails 1 '' moat spec -b "$T/none"
+}
+
+@test "spec: --rootless has a user namespace with mappings and no privileged mounts" {
+	moat spec --rootless -b "$T"
+	jq -e '(.linux.namespaces | map(.type)) as $types | ($types | index("user")) and ($types | index("network") | not)
+		and (.linux.uidMappings | length > 0) and (.linux.gidMappings | length > 0)
+		and (.mounts | map(select(.destination == "/sys")) | .[0].type == "none")
+		and (.linux.resources.devices | not)' "$T/config.json"
+}
+
+@test "spec: --rootless runs" {
+	rm "$BUNDLE/config.json"
+	moat spec --rootless -b "$BUNDLE"
+	config '.process.terminal = false | .process.args = ["id", "-u"]'
+	in_container
+	assert_eq "$output" 0
+}
+
+@test "features: is JSON with versions, hooks, mount options and namespaces" {
+	attempt moat features
+	assert_status 0
+	jq -e '.ociVersionMin and .ociVersionMax
+		and (.hooks | sort) == ["createContainer", "createRuntime", "poststart", "poststop", "prestart", "startContainer"]
+		and (.mountOptions | contains(["bind", "rbind", "ro", "rro", "nosymfollow", "tmpcopyup", "private", "rslave"]))
+		and (.linux.namespaces | contains(["cgroup", "ipc", "mount", "network", "pid", "user", "uts"]))
+		and (.linux.capabilities | index("CAP_SYS_ADMIN")) and .linux.cgroup.v1 and .linux.cgroup.v2
+		and .linux.seccomp.enabled' <<<"$output"
+}
+
+@test "features: is as long as the contract" {
+	requires_moat "features of runtime-spec 1.3"
+	attempt moat features
+	jq -e '(.ociVersionMax | test("^1\\.3")) and (.linux.namespaces | index("time"))
+		and (.linux.cgroup | has("rdma") and has("systemd") and has("systemdUser"))
+		and (.linux.seccomp.actions | index("SCMP_ACT_NOTIFY")) and (.linux.seccomp.operators | index("SCMP_CMP_MASKED_EQ"))
+		and (.linux.seccomp.archs | index("SCMP_ARCH_X86_64"))
+		and (.linux.seccomp.knownFlags | index("SECCOMP_FILTER_FLAG_LOG"))
+		and (.linux.seccomp.supportedFlags | type == "array")
+		and (.linux | has("apparmor") and has("selinux") and has("intelRdt"))
+		and .linux.mountExtensions.idmap.enabled == true
+		and (.mountOptions | contains(["iversion", "noiversion", "lazytime", "nolazytime", "silent", "loud",
+			"symfollow", "rnosymfollow", "idmap", "ridmap", "copy-symlink", "src-nofollow"]))' <<<"$output"
+}
+
+@test "features: does not list what is refused as not supported yet" {
+	requires_moat "truthful features"
+	attempt moat features
+	if jq -e '.linux.intelRdt.enabled == true' <<<"$output"; then
+		config '.linux.intelRdt = {closID: "x"}'
+		attempt create_container
+		refute_has "$output$stderr$(<"$T/$ID.err")" 'not supported yet'
+	fi
+}
+
+@test "version: names the runtime and the spec" {
+	attempt moat --version
+	assert_status 0
+	assert_match "$output" '^(moat|runc|crun) version [0-9]'
+	assert_match "$output" 'spec: 1\.'
+	attempt moat -v
+	assert_match "$output" 'version'
+}
+
+@test "help: is on stdout, for the whole and each verb" {
+	attempt moat --help
+	assert_status 0
+	local verb
+	for verb in create start state kill delete run exec list ps pause resume update events spec features; do
+		assert_has "$output" "$verb"
+	done
+	for verb in create start state kill delete run exec list ps pause resume update events spec; do
+		attempt moat "$verb" --help
+		assert_status 0
+		assert_has "$output" "$verb"
+	done
+	attempt moat -h
+	assert_status 0
+}
+
+@test "help: each verb lists its flags" {
+	requires_moat "the flags of the contract"
+	local line verb flags
+	while IFS=: read -r verb flags; do
+		attempt moat "$verb" --help
+		for flag in $flags; do
+			assert_has "$output" "--$flag"
+		done
+	done <<-'END'
+		create: bundle config console-socket pidfd-socket pid-file no-pivot no-new-keyring preserve-fds no-subreaper
+		run: bundle config console-socket pidfd-socket pid-file no-pivot no-new-keyring preserve-fds no-subreaper detach keep
+		exec: console-socket pidfd-socket cwd env tty user additional-gids process detach pid-file process-label apparmor no-new-privs cap preserve-fds cgroup ignore-paused
+		kill: all regex
+		delete: force regex
+		list: format quiet
+		ps: format
+		spec: bundle file rootless
+		update: resources blkio-weight cpu-period cpu-quota cpu-burst cpu-share cpu-rt-period cpu-rt-runtime cpu-idle cpuset-cpus cpuset-mems memory memory-reservation memory-swap pids-limit l3-cache-schema mem-bw-schema
+		events: interval stats
+	END
+}
