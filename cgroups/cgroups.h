@@ -1,10 +1,16 @@
 // cgroups: a container's control groups, on whatever layout the host has.
 //
-// One interface over three layouts, found by what is mounted: unified (v2 alone), legacy (v1 hierarchies) and hybrid (v1
-// hierarchies plus a v2 one that holds the rest of the controllers, or none). The plan is pure: which directory in each
-// hierarchy, which {file, value} writes, which device rules. The appliers make, fill, join, watch and remove.
+// One interface over three layouts, found by what is mounted: unified (v2 alone), legacy (v1
+// hierarchies) and hybrid (v1 hierarchies plus a v2 one that holds the rest of the controllers, or
+// none). The plan is pure: which directory in each hierarchy, which {file, value} writes, which
+// device rules. The appliers make, fill, join, watch and remove.
 //
-// Knows nothing of containers but their spec: who is to be attached, and when, is the caller's business.
+// Knows nothing of containers but their spec: who is to join, and when, is the caller's business.
+// Every directory is named by its absolute path on the host, so all of this is to be called where
+// the host's /sys/fs/cgroup is still in view, and no descriptor is kept between two calls.
+//
+// With the driver CGROUP_DISABLED there is a cgroup without any directory: every function works and
+// does nothing, and finds no process.
 //
 // Kernel documents: Documentation/admin-guide/cgroup-v1/*, Documentation/admin-guide/cgroup-v2.rst.
 #pragma once
@@ -23,10 +29,13 @@ enum cgroup_layout { CGROUP_LEGACY, CGROUP_HYBRID, CGROUP_UNIFIED };
 
 // One mounted hierarchy of the host.
 struct cgroup_hierarchy {
-	const char *name;        // directory name below /sys/fs/cgroup, as `memory`, `cpu,cpuacct` or `systemd`; `unified` or "" for v2
-	const char *options;     // mount options that name it: `memory`, `cpu,cpuacct`, `name=systemd`; NULL for v2
+	const char *name;    // its directory below /sys/fs/cgroup, as `memory`, `cpu,cpuacct` or
+			     // `systemd`; `unified` or, on the unified layout, `` for v2
+	const char *options; // v1: mount options that name it, as `cpu,cpuacct` or
+			     // `name=systemd`; NULL for v2
+	const char *controllers; // v2: those it can give, separated by blanks; v1: `options`
 	const char *mount_point; // absolute, on the host
-	const char *own;         // moat's own cgroup in it, relative to mount_point, as `/` or `/user.slice`
+	const char *own; // moat's own cgroup in it, relative to mount_point, as `/` or `/a/b`
 	bool v2;
 };
 
@@ -35,7 +44,8 @@ struct cgroup_host {
 	LIST(struct cgroup_hierarchy) hierarchies;
 };
 
-// What is mounted here, in `arena`.
+// What is mounted here, in `arena`. A v1 hierarchy that is mounted nowhere is not listed. Where
+// /sys/fs/cgroup is laid out as everywhere, /proc/self/mountinfo isn't read.
 int cgroup_host_detect(struct arena *arena, const struct cgroup_host **host, struct err *err);
 
 // `cgroupfs`, `systemd` or `disabled`.
@@ -44,72 +54,104 @@ const char *cgroup_driver_name(enum cgroup_driver driver);
 struct cgroup_options {
 	enum cgroup_driver driver;
 	const char *id; // the container's; names the cgroup when linux.cgroupsPath is absent
-	bool rootless; // a hierarchy that this user may not write is left out, unless a limit needs it
+	bool rootless;	// a hierarchy that this user may not write is left out, unless a limit
+			// needs it
 };
 
 struct cgroup_plan;
 
-// From linux.cgroupsPath (config-linux.md, "Cgroups Path") and linux.resources. A controller that a limit needs and the host lacks is
-// an error that names both; a path with `..` or, for the systemd driver, of another form than `slice:prefix:name`, is -EINVAL.
-int cgroup_plan_make(const struct cgroup_host *host, const struct oci_linux *linux, const struct cgroup_options *options,
-		     struct arena *arena, const struct cgroup_plan **plan, struct err *err);
+// From linux.cgroupsPath (config-linux.md, "Cgroups Path") and linux.resources.
+//
+// An absolute path counts from each hierarchy's mount point; a relative one, or the id where there
+// is none, from moat's own cgroup (on the unified layout from its parent, because there a group with
+// processes can't give controllers to its children). -ENOTSUP: a limit needs a controller that the
+// host lacks; the error names both. -EINVAL: a path with `..`, or a value that no kernel takes.
+// The plan points into `host` and `linux`.
+int cgroup_plan_make(const struct cgroup_host *host, const struct oci_linux *linux,
+		     const struct cgroup_options *options, struct arena *arena,
+		     const struct cgroup_plan **plan, struct err *err);
 
 // One line an operation, for --debug and golden files.
 void cgroup_plan_print(const struct cgroup_plan *plan, struct text *out);
 
-// The container's cgroup in one hierarchy of the host, as an absolute directory: what a cgroup mount of the container shows.
-// NULL if it has none there.
-const char *cgroup_plan_path_in(const struct cgroup_plan *plan, const struct cgroup_hierarchy *hierarchy);
+// The container's cgroup in one hierarchy of the host, as an absolute directory: what a cgroup mount
+// of the container shows. NULL if it has none there.
+const char *cgroup_plan_path_in(const struct cgroup_plan *plan,
+				const struct cgroup_hierarchy *hierarchy);
 
-// A container's cgroup in all hierarchies: open directories. Freed, not deleted, by cgroup_close().
+// The paths a plan will have, for the record that is written before cgroup_create(): as
+// cgroup_save() would give them.
+void cgroup_plan_paths(const struct cgroup_plan *plan, struct arena *arena,
+		       struct oci_strings *paths);
+
+// A container's cgroup in all hierarchies. Freed, not deleted, by cgroup_close().
 struct cgroup;
 void cgroup_close(struct cgroup **cgroup);
 #define scope_cgroup __attribute__((cleanup(cgroup_close)))
 
-// Makes the directories and writes all limits. On failure what was made is removed again. A cgroup that is there already is used if it is empty of
-// processes, as engines make it beforehand; else -EEXIST (-EBUSY where frozen).
+// Makes the directories and writes all limits. On failure what was made is removed again. A cgroup
+// that is there already is used if it is empty of processes, as engines make it beforehand; else
+// -EEXIST (-EBUSY where frozen). Outlives the plan.
 int cgroup_create(const struct cgroup_plan *plan, struct cgroup **cgroup, struct err *err);
 
-// The paths to remember (`controller:/absolute/directory`), in `arena`; and the cgroup that such paths stand for. A directory
-// that has gone since is not an error.
+// The paths to remember (`controllers:/absolute/directory`, with no controllers for v2), in
+// `arena`; and the cgroup that such paths stand for. A directory that has gone since is not an
+// error. -EINVAL: not such a path.
 void cgroup_save(const struct cgroup *cgroup, struct arena *arena, struct oci_strings *paths);
-int cgroup_load(const struct oci_strings *paths, enum cgroup_driver driver, struct cgroup **cgroup, struct err *err);
+int cgroup_load(const struct oci_strings *paths, enum cgroup_driver driver, struct cgroup **cgroup,
+		struct err *err);
 
-// Joining. A process joins by itself, right after it was born and single-threaded: the kernel moves a thread that writes "0" to a
-// v1 `tasks` file without cgroup_threadgroup_rwsem, while any write to cgroup.procs takes it and so waits for an RCU grace
-// period, 2 to 15 ms on an idle host; and clone3(CLONE_INTO_CGROUP) joins a v2 group for nothing.
+// Joining. A process joins by itself, right after it was born and single-threaded: the kernel moves
+// a thread that writes "0" to a v1 `tasks` file without cgroup_threadgroup_rwsem, while any write
+// to cgroup.procs takes it and so waits for an RCU grace period, 2 to 15 ms on an idle host; and
+// clone3(CLONE_INTO_CGROUP) joins a v2 group for nothing.
 //
-// cgroup_join_open(), in the parent, before the clone: opens what the child writes to (the permission to join is the
-// opener's, so it works for a child in a user namespace too). `sub` names a cgroup below (`exec --cgroup`): `path`, or
-// `controller:path` for v1; NULL: itself. A `sub` that leads outside is -EINVAL.
-// cgroup_join(), in the child: joins every hierarchy in which cgroup_join_fd() didn't do it already.
+// cgroup_join_open(), in the parent, before the clone. `sub` names a cgroup below (`exec --cgroup`):
+// `path`, or `controllers:path` for v1; NULL: itself. A `sub` that leads outside is -EINVAL, one
+// that isn't there -ENOENT. cgroup_join_close() in parent and child.
 struct cgroup_join;
-int cgroup_join_open(const struct cgroup *cgroup, const char *sub, struct arena *arena, struct cgroup_join **join, struct err *err);
+int cgroup_join_open(const struct cgroup *cgroup, const char *sub, struct arena *arena,
+		     struct cgroup_join **join, struct err *err);
 void cgroup_join_close(struct cgroup_join *join);
-int cgroup_join(const struct cgroup_join *join, struct err *err);
 
-// A v2 directory for clone_args.cgroup, or -1: on the unified layout it is all of the join, on the hybrid one a part.
+// A v2 directory for clone_args.cgroup, or -1: on the unified layout it is all of the join, on the
+// hybrid one a part.
 int cgroup_join_fd(const struct cgroup_join *join);
 
-// The paths a plan will have, for the record that is written before cgroup_create(): as cgroup_save() would give them.
-void cgroup_plan_paths(const struct cgroup_plan *plan, struct arena *arena, struct oci_strings *paths);
+// In the child: joins every v1 hierarchy. The child is to be cloned into cgroup_join_fd() and to
+// have one thread.
+int cgroup_join(const struct cgroup_join *join, struct err *err);
 
-// Changes the limits given, leaves the others. With memory.checkBeforeUpdate a limit below the present use is refused before anything changes.
+// The `sub` for cgroup_join_open() in which `pid`, a process of the container, lives in the v2
+// hierarchy: to be tried when cloning into the cgroup itself is -EBUSY, because the container's own
+// init (systemd, say) has given controllers to groups below and moved into one. NULL: it lives in
+// the cgroup itself, or there is no v2 one. A pid outside the cgroup is -EINVAL.
+int cgroup_sub_of(const struct cgroup *cgroup, pid_t pid, struct arena *arena, const char **sub,
+		  struct err *err);
+
+// Changes the limits given, leaves the others. With memory.checkBeforeUpdate a limit below the
+// present use is refused (-EBUSY) before anything changes. A list of device rules replaces the one
+// before; an empty one leaves it.
 int cgroup_update(struct cgroup *cgroup, const struct oci_resources *resources, struct err *err);
 
-// Freezes (or thaws) all processes, and waits until the kernel says that it is done. 
+// Freezes (or thaws) all processes, and waits (bounded: -ETIMEDOUT, and thawed again) until the
+// kernel says that it is done. -ENOTSUP where there is no freezer.
 int cgroup_freeze(const struct cgroup *cgroup, bool frozen, struct err *err);
 
-// 1 frozen, 0 not (also where there is no freezer); negative errno.
+// 1 frozen, or on the way to it; 0 not (also where there is no freezer); negative errno.
 int cgroup_frozen(const struct cgroup *cgroup, struct err *err);
 
-// All processes in it and below it, ascending.
-int cgroup_pids(const struct cgroup *cgroup, struct arena *arena, pid_t **pids, size_t *count, struct err *err);
+// All processes in it and below it, ascending, in `arena`.
+int cgroup_pids(const struct cgroup *cgroup, struct arena *arena, pid_t **pids, size_t *count,
+		struct err *err);
 
-// Sends `sig` to all of them: for SIGKILL by cgroup.kill where there is, else frozen first, so that no fork slips through.
+// Sends `sig` to all of them: for SIGKILL by cgroup.kill where there is, else frozen first, so that
+// no fork slips through. A frozen cgroup stays frozen, but for SIGKILL on v1, which thaws it, since
+// there the frozen don't die. No process is no error.
 int cgroup_kill(const struct cgroup *cgroup, int sig, struct err *err);
 
-// Removes it and everything below it; waits (bounded) for processes that are ending. What has gone already is no error.
+// Removes it and everything below it; waits (bounded: -EBUSY) for processes that are ending. What
+// has gone already is no error. The parents of the cgroup stay.
 int cgroup_delete(struct cgroup *cgroup, struct err *err);
 
 struct cgroup_blkio_entry {
@@ -118,6 +160,10 @@ struct cgroup_blkio_entry {
 };
 struct cgroup_memory_usage {
 	uint64_t usage_bytes, max_usage_bytes, limit_bytes, failcnt;
+};
+struct cgroup_memory_field {
+	const char *name;
+	uint64_t value;
 };
 struct cgroup_hugetlb_usage {
 	const char *page_size;
@@ -132,23 +178,34 @@ struct cgroup_psi_pair {
 	struct cgroup_psi some, full;
 };
 
-// What `events` tells. The units are the kernel's v1 ones: nanoseconds, bytes.
+// What `events` tells. The units are the kernel's v1 ones: nanoseconds, bytes. A limit of
+// UINT64_MAX is none.
 struct cgroup_stats {
 	uint64_t cpu_total_ns, cpu_kernel_ns, cpu_user_ns;
 	LIST(uint64_t) cpu_percpu_ns;
 	uint64_t cpu_periods, cpu_throttled_periods, cpu_throttled_ns;
-	struct cgroup_memory_usage memory, swap, kernel, kernel_tcp;
+	struct cgroup_memory_usage memory;
+	struct cgroup_memory_usage swap; // memory and swap together, as v1 counts
+	struct cgroup_memory_usage kernel, kernel_tcp;
 	uint64_t memory_cache_bytes;
-	LIST(struct { const char *name; uint64_t value; }) memory_raw; // memory.stat
-	uint64_t pids_current, pids_limit; // limit 0: none
+	LIST(struct cgroup_memory_field) memory_raw; // memory.stat
+	uint64_t pids_current, pids_limit;	     // limit 0: none
 	LIST(struct cgroup_blkio_entry) io_service_bytes, io_serviced;
 	LIST(struct cgroup_hugetlb_usage) hugetlb;
 	struct cgroup_psi_pair cpu_psi, memory_psi, io_psi;
 };
 
-// Reads the figures of every controller that is there; lists live in `arena`.
-int cgroup_stats(const struct cgroup *cgroup, struct arena *arena, struct cgroup_stats *stats, struct err *err);
+// Reads the figures of every controller that is there; lists live in `arena`. A file that this
+// kernel hasn't got leaves its figures zero.
+int cgroup_stats(const struct cgroup *cgroup, struct arena *arena, struct cgroup_stats *stats,
+		 struct err *err);
 
-// A descriptor that becomes readable (POLLIN) when the out-of-memory killer has struck in the cgroup; reading 8 bytes re-arms it. -1 with err where the
-// host has none.
-int cgroup_oom_fd(const struct cgroup *cgroup, struct err *err);
+// Watches for the out-of-memory killer. The descriptor becomes readable (POLLIN) when something has
+// happened; cgroup_oom_read() then tells what: 1 it has struck, 0 it has not, -ENODEV the cgroup
+// has gone or holds no process any more. -ENOTSUP where there is no memory controller.
+struct cgroup_oom;
+int cgroup_oom_open(const struct cgroup *cgroup, struct arena *arena, struct cgroup_oom **oom,
+		    struct err *err);
+int cgroup_oom_fd(const struct cgroup_oom *oom);
+int cgroup_oom_read(struct cgroup_oom *oom, struct err *err);
+void cgroup_oom_close(struct cgroup_oom *oom);
