@@ -1,18 +1,19 @@
 // namespaces: which ones a process gets, new or joined, and the order in which that works.
 //
-// The plan is pure: from linux.namespaces, the id mappings and the time offsets it derives what clone3(2) creates, what is
-// joined by setns(2), and whether a stage in between is needed: a process that joins a pid or user namespace, or prepares a
-// time namespace, for its child to be born in. Order is the whole matter here: what is joined is joined while the joiner
-// still has the rights for it, and what is created must belong to the new user namespace.
+// The plan is pure: from linux.namespaces, the id mappings and the time offsets it derives what
+// clone3(2) creates, what is joined by setns(2), and whether a stage in between is needed: a
+// process that joins a pid or user namespace, or prepares a time namespace, for its child to be
+// born in. Order is the whole matter here: what is joined is joined while the joiner still has the
+// rights for it, and what is created must belong to the new user namespace.
 //
-// The cgroup namespace is apart: its root is the cgroup that one is in when making it, so the caller says when
-// (ns_unshare_cgroup).
+// The cgroup namespace is apart: its root is the cgroup that one is in when making it, so the
+// caller says when (ns_unshare_cgroup).
 //
-// plan.c derives, spawn.c gives birth, idmap.c writes the mappings, setup.c is what the init does inside, into.c is exec's
-// way in, sysctl.{h,c} the kernel parameters that belong to namespaces.
+// plan.c derives, spawn.c gives birth, idmap.c writes the mappings, setup.c is what the init does
+// inside, into.c is exec's way in, sysctl.{h,c} the kernel parameters that belong to namespaces.
 //
-// config-linux.md "Namespaces", "User namespace mappings", "Offset for Time Namespace"; namespaces(7),
-// user_namespaces(7), time_namespaces(7).
+// config-linux.md "Namespaces", "User namespace mappings", "Offset for Time Namespace";
+// namespaces(7), user_namespaces(7), time_namespaces(7).
 #pragma once
 
 #include "base/err.h"
@@ -34,9 +35,10 @@ struct ns_plan {
 	bool stage;				     // needs the process in between
 };
 
-// Pure: touches no namespace and opens nothing. -EINVAL, naming the field in config.json, when a namespace is listed twice,
-// id mappings are missing or stand without a user namespace, mapped ranges wrap or overlap, or the time offsets, hostname or
-// domainname lack the namespace that they are for.
+// Pure: touches no namespace and opens nothing. -EINVAL, naming the field in config.json, when a
+// namespace is listed twice, id mappings are missing or stand without a user namespace, mapped
+// ranges wrap or overlap, or the time offsets, hostname or domainname lack the namespace that they
+// are for.
 int ns_plan_make(const struct oci_spec *spec, struct ns_plan *plan, struct err *err);
 
 // One line a step, in the order of ns_spawn() and ns_setup().
@@ -63,20 +65,22 @@ struct ns_spawn {
 	int pidfd; // close-on-exec; the caller's to close
 };
 
-// As fork: returns 1 in the caller, with spawn->pid and ->pidfd; 0 in the init, which is then in all created namespaces
-// (cgroup excepted) and all joined ones, with its id mappings written, and is user and group 0 of its user namespace if that
-// isn't moat's own (or, where 0 isn't mapped, the first mapped id), without supplementary groups where that is allowed.
-// Its signal mask is empty and handlers are reset; what was ignored stays so. If it joined a namespace it isn't dumpable
-// (PR_SET_DUMPABLE), lest those who live there trace it; execve(2) ends that.
-// Negative errno, in the caller alone, when anything on the way fails; no process is left then.
+// As fork: returns 1 in the caller, with spawn->pid and ->pidfd; 0 in the init, which is then in
+// all created namespaces (cgroup excepted) and all joined ones, with its id mappings written, and
+// is user and group 0 of its user namespace if that isn't moat's own (or, where 0 isn't mapped, the
+// first mapped id), without supplementary groups where that is allowed. Its signal mask is empty
+// and handlers are reset; what was ignored stays so. If it joined a namespace it isn't dumpable
+// (PR_SET_DUMPABLE), lest those who live there trace it; execve(2) ends that. Negative errno, in
+// the caller alone, when anything on the way fails; no process is left then.
 int ns_spawn(const struct ns_plan *plan, struct ns_spawn *spawn, struct err *err);
 
-// For exec: as ns_spawn(), but the child is born in the namespaces of the process that `pidfd` stands for. `plan` is the
-// container's: it tells which types to join; those that are moat's own anyway do no harm.
-// -ESRCH when the process has ended.
+// For exec: as ns_spawn(), but the child is born in the namespaces of the process that `pidfd`
+// stands for. `plan` is the container's: it tells which types to join; those that are moat's own
+// anyway do no harm. -ESRCH when the process has ended.
 int ns_spawn_into(const struct ns_plan *plan, int pidfd, struct ns_spawn *spawn, struct err *err);
 
-// In the init: hostname, domainname, and the loopback interface of a new network namespace up (libmnl).
+// In the init: hostname, domainname, and the loopback interface of a new network namespace up
+// (libmnl).
 int ns_setup(const struct ns_plan *plan, struct err *err);
 
 // In the init, when it is in its cgroup: makes the new cgroup namespace, if the plan has one.

@@ -1,10 +1,12 @@
 // console: the container's terminal, from its devpts to whoever holds the other end.
 //
-// The pair is opened by the process itself, inside its root, so that the terminal belongs to the container's devpts and its
-// name means something there. Only descriptors are used: nothing below the root is resolved twice. The master then goes to
-// the engine (--console-socket) or, in the foreground, to moat, which relays it (runtime/foreground.h).
+// The pair is opened by the process itself, inside its root, so that the terminal belongs to the
+// container's devpts and its name means something there. Only descriptors are used: nothing below
+// the root is resolved twice. The master then goes to the engine (--console-socket) or, in the
+// foreground, to moat, which relays it (runtime/foreground.h).
 //
-// config.md "Process" (terminal, consoleSize); pty(7), ioctl_tty(2); Documentation/filesystems/devpts.rst.
+// config.md "Process" (terminal, consoleSize); pty(7), ioctl_tty(2);
+// Documentation/filesystems/devpts.rst.
 #pragma once
 
 #include "base/err.h"
@@ -15,16 +17,19 @@ struct console {
 	char name[32]; // of the terminal, in the container: `/dev/pts/0`
 };
 
-// In the process, inside its root (after pivot_root, or after joining the mount namespace): opens a new terminal from the
-// container's devpts, clears ONLCR, sets the size if there is one, starts a session with the terminal as its controlling
-// one, and makes it standard input, output and error. The caller owns console->master.
-// Descriptor 0 is from then on the terminal itself: what shall be bound over /dev/console, without resolving its name.
+// In the process, inside its root (after pivot_root, or after joining the mount namespace): opens a
+// new terminal from the container's devpts, clears ONLCR, sets the size if there is one, starts a
+// session with the terminal as its controlling one, and makes it standard input, output and error.
+// The caller owns console->master. Descriptor 0 is from then on the terminal itself: what shall be
+// bound over /dev/console, without resolving its name.
 int console_open(const struct oci_console_size *size, struct console *console, struct err *err);
 
-// Sends the master over the connected Unix socket `sock`, as engines expect it from --console-socket: one message with the
-// descriptor. Also what brings it from the init to moat's own relay (io_recv_fds() there).
+// Sends the master over the connected Unix socket `sock`, as engines expect it from
+// --console-socket: one message with the descriptor. Also what brings it from the init to moat's
+// own relay (io_recv_fds() there).
 int console_send(int sock, const struct console *console, struct err *err);
 
-// Connects to the Unix stream socket that --console-socket or --pidfd-socket name, also when the path is too long for a
-// sockaddr_un. Done before the container's process is born: it names a file of the host. Returns the fd.
+// Connects to the Unix stream socket that --console-socket or --pidfd-socket name, also when the
+// path is too long for a sockaddr_un. Done before the container's process is born: it names a file
+// of the host. Returns the fd.
 int console_connect(const char *path, struct err *err);

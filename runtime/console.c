@@ -1,0 +1,152 @@
+#include "runtime/console.h"
+
+#include "base/io.h"
+#include "base/path.h"
+#include "base/scope.h"
+#include "base/str.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/un.h>
+#include <sys/vfs.h>
+#include <termios.h>
+
+// The spec makes /dev/ptmx a link to pts/ptmx; where the whole of /dev is a bind mount it may be a
+// device of its own, for which the kernel takes the devpts beside it.
+static int open_ptmx(struct err *err)
+{
+	static const char *const names[] = { "/dev/pts/ptmx", "/dev/ptmx" };
+	scope_fd int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	scope_fd int fd = -1;
+	struct stat st;
+
+	if (root < 0)
+		return err_sys(err, "open /");
+	for (size_t i = 0; i < ARRAY_SIZE(names) && fd < 0; i++)
+		fd = path_open_in_root(root, names[i], O_RDWR | O_NOCTTY, 0);
+	if (fd < 0)
+		return err_sys(err, "open /dev/pts/ptmx (is devpts mounted in the container?)");
+	if (fstat(fd, &st) < 0)
+		return err_sys(err, "stat /dev/pts/ptmx");
+	if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(TTYAUX_MAJOR, 2))
+		return err_set(err, ENOTTY, "/dev/pts/ptmx: not the terminal multiplexer");
+	return take_fd(&fd);
+}
+
+// The terminal that belongs to the master, by descriptor: its name is not resolved.
+static int open_peer(int master, struct err *err)
+{
+	scope_fd int fd = -1;
+	struct statfs fs;
+	int unlocked = 0;
+
+	if (ioctl(master, TIOCSPTLCK, &unlocked) < 0)
+		return err_sys(err, "unlock the terminal");
+	fd = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(err, "open the terminal");
+	if (fstatfs(fd, &fs) < 0)
+		return err_sys(err, "stat the terminal");
+	if (fs.f_type != DEVPTS_SUPER_MAGIC)
+		return err_set(err, ENOTTY, "/dev/pts/ptmx: its terminals are not on devpts");
+	return take_fd(&fd);
+}
+
+// Engines expect bare newlines from a container's terminal: what shows them adds the carriage
+// return itself.
+static int clear_onlcr(int fd, struct err *err)
+{
+	struct termios settings;
+
+	if (tcgetattr(fd, &settings) < 0)
+		return err_sys(err, "read the terminal's settings");
+	settings.c_oflag &= ~(tcflag_t)ONLCR;
+	if (tcsetattr(fd, TCSANOW, &settings) < 0)
+		return err_sys(err, "change the terminal's settings");
+	return 0;
+}
+
+static int set_size(int fd, const struct oci_console_size *size, struct err *err)
+{
+	const struct winsize window = {
+		.ws_row = (unsigned short)size->height,
+		.ws_col = (unsigned short)size->width,
+	};
+
+	if (ioctl(fd, TIOCSWINSZ, &window) < 0)
+		return err_sys(err, "set the terminal's size");
+	return 0;
+}
+
+static int make_stdio(int fd, struct err *err)
+{
+	// Fails where the process leads a session already, which is as good.
+	setsid();
+	if (ioctl(fd, TIOCSCTTY, 0) < 0)
+		return err_sys(err, "make the terminal the controlling one");
+	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
+		if (dup2(fd, i) < 0)
+			return err_sys(err, "make the terminal standard input and output");
+	return 0;
+}
+
+int console_open(const struct oci_console_size *size, struct console *console, struct err *err)
+{
+	scope_fd int master = open_ptmx(err);
+	unsigned int number;
+
+	if (master < 0)
+		return master;
+	scope_fd int slave = open_peer(master, err);
+	if (slave < 0)
+		return slave;
+	if (ioctl(master, TIOCGPTN, &number) < 0)
+		return err_sys(err, "number of the terminal");
+	int ret = clear_onlcr(slave, err);
+	if (ret == 0 && size)
+		ret = set_size(slave, size, err);
+	if (ret == 0)
+		ret = make_stdio(slave, err);
+	if (ret < 0)
+		return ret;
+	snprintf(console->name, sizeof(console->name), "/dev/pts/%u", number);
+	console->master = take_fd(&master);
+	return 0;
+}
+
+int console_send(int sock, const struct console *console, struct err *err)
+{
+	// The data is the name of the master's file, which receivers show at most.
+	static const char name[] = "/dev/ptmx";
+
+	if (io_send_fds(sock, name, sizeof(name) - 1, &console->master, 1) < 0)
+		return err_sys(err, "send the terminal");
+	return 0;
+}
+
+int console_connect(const char *path, struct err *err)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	scope_fd int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	scope_fd int file = -1;
+
+	if (sock < 0)
+		return err_sys(err, "socket");
+	if (strlen(path) < sizeof(addr.sun_path)) {
+		strcpy(addr.sun_path, path);
+	} else {
+		file = open(path, O_PATH | O_CLOEXEC);
+		if (file < 0)
+			return err_sys(err, "open %s", path);
+		snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d", file);
+	}
+	if (connect(sock, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+		return err_sys(err, "connect to %s", path);
+	return take_fd(&sock);
+}
