@@ -148,6 +148,18 @@ static size_t utf8_len(const unsigned char *s)
 	return len;
 }
 
+bool str_is_utf8(const char *str)
+{
+	const unsigned char *s = (const unsigned char *)str;
+
+	for (size_t len; *s; s += len) {
+		len = utf8_len(s);
+		if (len == 0)
+			return false;
+	}
+	return true;
+}
+
 void text_json(struct text *text, const char *str)
 {
 	static const char shorthand[] = { ['"'] = '"', ['\\'] = '\\', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't' };

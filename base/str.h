@@ -20,6 +20,9 @@ static inline bool str_starts(const char *str, const char *prefix)
 
 bool str_ends(const char *str, const char *suffix);
 
+// Well-formed UTF-8 (Unicode 15, table 3-7): no overlong forms, no surrogates.
+bool str_is_utf8(const char *str);
+
 // Whole-string decimal numbers: no sign for the unsigned ones, no blanks, no leading `+`, no trailing text, no overflow.
 // Return 0, -EINVAL (not a number) or -ERANGE, and leave *value alone on failure.
 int str_to_u64(const char *str, uint64_t *value);

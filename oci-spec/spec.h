@@ -20,11 +20,14 @@
 #define SPEC_MAX_BYTES ((size_t)8 * 1024 * 1024)
 
 // Parses `len` bytes. On success *spec lives in `arena`. -EINVAL: not JSON, or not a valid configuration.
-int spec_parse(const char *json, size_t len, struct arena *arena, const struct oci_spec **spec, struct err *err);
+int spec_parse(const char *json, size_t len, struct arena *arena, const struct oci_spec **spec,
+	       struct err *err);
 
 // The same for one object by itself: `exec --process` and `update --resources` bring these.
-int spec_parse_process(const char *json, size_t len, struct arena *arena, const struct oci_process **process, struct err *err);
-int spec_parse_resources(const char *json, size_t len, struct arena *arena, const struct oci_resources **resources, struct err *err);
+int spec_parse_process(const char *json, size_t len, struct arena *arena,
+		       const struct oci_process **process, struct err *err);
+int spec_parse_resources(const char *json, size_t len, struct arena *arena,
+			 const struct oci_resources **resources, struct err *err);
 
 // What the types alone can't say (config.md, config-linux.md): ociVersion 1.x, absolute paths, no namespace twice, an id mapping
 // only with a user namespace, hostname only with a uts namespace, cross-field rules; and fields that moat parses but doesn't apply yet, each an

@@ -8,7 +8,13 @@
 #include "base/str.h"
 #include "oci-spec/types.h"
 
-enum container_status { STATUS_CREATING, STATUS_CREATED, STATUS_RUNNING, STATUS_PAUSED, STATUS_STOPPED };
+enum container_status {
+	STATUS_CREATING,
+	STATUS_CREATED,
+	STATUS_RUNNING,
+	STATUS_PAUSED,
+	STATUS_STOPPED
+};
 
 // `creating`, `created`, `running`, `paused`, `stopped`.
 const char *container_status_name(enum container_status status);
@@ -16,14 +22,15 @@ const char *container_status_name(enum container_status status);
 // The record that lies in the container's directory as state.json.
 struct container_state {
 	const char *id;
-	const char *bundle; // absolute
-	const char *rootfs; // absolute
-	const char *created; // RFC 3339, UTC
-	const char *owner; // user name or number
-	const char *mode; // `container` or `vm`
-	struct proc_id init; // pid 0 while creating
+	const char *bundle;	   // absolute
+	const char *rootfs;	   // absolute
+	const char *created;	   // RFC 3339, UTC
+	const char *owner;	   // user name or number
+	const char *mode;	   // `container` or `vm`
+	struct proc_id init;	   // pid 0 while creating
 	const char *cgroup_driver; // `cgroupfs`, `systemd` or `disabled`
-	struct oci_strings cgroup_paths; // as `controller:/absolute/directory`, what cgroup_load() takes
+	struct oci_strings
+		cgroup_paths;	    // as `controller:/absolute/directory`, what cgroup_load() takes
 	const char *intel_rdt_path; // NULL: none
 	struct oci_pairs annotations;
 };
@@ -32,8 +39,10 @@ struct container_state {
 void state_write(const struct container_state *state, struct text *out);
 
 // Reads what state_write() wrote; strict as spec_parse().
-int state_parse(const char *json, size_t len, struct arena *arena, struct container_state *state, struct err *err);
+int state_parse(const char *json, size_t len, struct arena *arena, struct container_state *state,
+		struct err *err);
 
 // Adds the state of runtime.md: ociVersion, id, status, pid (0 when stopped), bundle, annotations, and as runc and crun do also rootfs, created
 // and owner. What hooks read on standard input (`compact`) and what `moat state` prints (indented by two spaces).
-void state_write_oci(const struct container_state *state, enum container_status status, bool compact, struct text *out);
+void state_write_oci(const struct container_state *state, enum container_status status,
+		     bool compact, struct text *out);

@@ -12,9 +12,9 @@
 #include <stdint.h>
 
 // A list of T: n items at v.
-#define LIST(T)        \
-	struct {       \
-		T *v;  \
+#define LIST(T)           \
+	struct {          \
+		T *v;     \
 		size_t n; \
 	}
 
@@ -67,7 +67,8 @@ struct oci_user {
 };
 
 struct oci_capabilities {
-	struct oci_strings bounding, effective, inheritable, permitted, ambient; // names as `CAP_CHOWN`
+	struct oci_strings bounding, effective, inheritable, permitted,
+		ambient; // names as `CAP_CHOWN`
 };
 
 struct oci_rlimit {
@@ -82,7 +83,7 @@ struct oci_console_size {
 struct oci_scheduler {
 	char *policy; // as `SCHED_OTHER`
 	int32_t nice, priority;
-	struct oci_strings flags; // as `SCHED_FLAG_RESET_ON_FORK`
+	struct oci_strings flags;	    // as `SCHED_FLAG_RESET_ON_FORK`
 	uint64_t runtime, deadline, period; // nanoseconds
 };
 
@@ -135,7 +136,7 @@ struct oci_mount {
 struct oci_hook {
 	char *path;
 	struct oci_strings args, env; // args[0] is the program's own name, as for execve(2)
-	struct opt_i32 timeout; // seconds, more than 0
+	struct opt_i32 timeout;	      // seconds, more than 0
 };
 struct oci_hook_list {
 	struct oci_hook *v;
@@ -143,7 +144,8 @@ struct oci_hook_list {
 };
 
 struct oci_hooks {
-	struct oci_hook_list prestart, create_runtime, create_container, start_container, poststart, poststop;
+	struct oci_hook_list prestart, create_runtime, create_container, start_container, poststart,
+		poststop;
 };
 
 // ---- linux (config-linux.md) ----
@@ -176,7 +178,7 @@ struct oci_time_offsets {
 
 struct oci_device {
 	char *path;
-	char type; // 'c', 'b' or 'p'; the spec's `u` is read as 'c'
+	char type;	      // 'c', 'b' or 'p'; the spec's `u` is read as 'c'
 	int64_t major, minor; // both 0 for 'p'
 	struct opt_u32 file_mode;
 	struct opt_u32 uid, gid;
@@ -184,19 +186,19 @@ struct oci_device {
 
 struct oci_net_device {
 	char *host_name; // the key
-	char *name; // its name in the container; NULL: the same
+	char *name;	 // its name in the container; NULL: the same
 };
 
 struct oci_device_rule {
 	bool allow;
-	char type; // 'a', 'c' or 'b'
+	char type;		     // 'a', 'c' or 'b'
 	struct opt_i64 major, minor; // not set, or -1: all
-	char *access; // some of `rwm`; NULL: all
+	char *access;		     // some of `rwm`; NULL: all
 };
 
 struct oci_memory {
 	struct opt_i64 limit, reservation, swap; // bytes; -1: no limit
-	struct opt_i64 kernel, kernel_tcp; // bytes; cgroup v1 only
+	struct opt_i64 kernel, kernel_tcp;	 // bytes; cgroup v1 only
 	struct opt_u64 swappiness;
 	bool disable_oom_killer;
 	struct opt_bool use_hierarchy;
@@ -205,11 +207,11 @@ struct oci_memory {
 
 struct oci_cpu {
 	struct opt_u64 shares;
-	struct opt_i64 quota; // microseconds in each period; -1: no limit
-	struct opt_u64 burst, period; // microseconds
+	struct opt_i64 quota;		 // microseconds in each period; -1: no limit
+	struct opt_u64 burst, period;	 // microseconds
 	struct opt_i64 realtime_runtime; // microseconds
-	struct opt_u64 realtime_period; // microseconds
-	char *cpus, *mems; // lists as `0-3,7`
+	struct opt_u64 realtime_period;	 // microseconds
+	char *cpus, *mems;		 // lists as `0-3,7`
 	struct opt_i64 idle;
 };
 
@@ -240,7 +242,7 @@ struct oci_block_io {
 
 struct oci_hugepage_limit {
 	char *page_size; // as `2MB`
-	uint64_t limit; // bytes
+	uint64_t limit;	 // bytes
 };
 
 struct oci_interface_priority {
@@ -308,7 +310,7 @@ struct oci_seccomp {
 	enum oci_seccomp_action default_action;
 	struct opt_u32 default_errno_ret;
 	struct oci_strings architectures; // as `SCMP_ARCH_X86_64`
-	struct oci_strings flags; // as `SECCOMP_FILTER_FLAG_LOG`
+	struct oci_strings flags;	  // as `SECCOMP_FILTER_FLAG_LOG`
 	char *listener_path, *listener_metadata;
 	LIST(struct oci_seccomp_rule) syscalls;
 };
@@ -320,8 +322,8 @@ struct oci_intel_rdt {
 };
 
 struct oci_memory_policy {
-	char *mode; // as `MPOL_BIND`
-	char *nodes; // list as `0-3`
+	char *mode;		  // as `MPOL_BIND`
+	char *nodes;		  // list as `0-3`
 	struct oci_strings flags; // as `MPOL_F_STATIC_NODES`
 };
 
