@@ -1,0 +1,175 @@
+# What the tests of engines share. An engine is started by setup_file and killed by teardown_file, and
+# lives in a house: one directory for all its files, $ENGINE, and one mount namespace in which /run is
+# empty and what is written to /etc and /var goes into that directory. So nothing of it reaches the
+# host, and all that a container leaves is found in one place.
+#
+# Each test file defines engine_start, engine_stop and engine_sweep (delete every container), names the
+# runtime's state directory in $STATE, and gives its containers cgroups below /$CGROUP.
+# A test gets $ID, a name for its container (further ones begin with it), and $T, a directory. When it
+# ends it must have deleted its containers by itself: a cgroup, process, mount or state which is left
+# is a failure.
+
+load "$BATS_TEST_DIRNAME/../lib.bash"
+
+PATH=/usr/local/sbin:/usr/sbin:/sbin:$PATH
+
+# ---- set-up and clean-up ------------------------------------------------------------------------
+
+setup_file() {
+	export ENGINE=$BATS_FILE_TMPDIR/engine CGROUP=moat-engine-$$ HOUSE STATE
+	STATE=$ENGINE/state
+	mkdir -p "$ENGINE/bin"
+	# A container with a user namespace has to pass through to its files.
+	chmod a+x "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR/file" "$BATS_FILE_TMPDIR"
+	house_open
+	engine_start
+	export PATH=$ENGINE/bin:$PATH
+	house_mounts >"$ENGINE/mounts"
+}
+
+teardown_file() {
+	engine_stop
+	house_close
+	wait_for 5 no_engine_processes || fail "processes outlive the engine:" "$(engine_processes)"
+	find /sys/fs/cgroup -depth -type d -path "/sys/fs/cgroup/*/$CGROUP*" -exec rmdir {} +
+}
+
+setup() {
+	exec </dev/null
+	T=$BATS_TEST_TMPDIR
+	ID=t$$t
+}
+
+teardown() {
+	wait_for 5 nothing_left && return
+	echo "left by the test:"
+	leftovers
+	engine_sweep
+	return 1
+}
+
+# ---- the house ----------------------------------------------------------------------------------
+
+# house_open: make the mount namespace; $HOUSE is a process that keeps it.
+house_open() {
+	unshare --mount --propagation private "$BATS_TEST_DIRNAME/house" "$ENGINE" 3>&- 4>&- &
+	HOUSE=$!
+	wait_for 10 test -e "$ENGINE/house/ready" || fail "the house did not open"
+}
+
+house_close() {
+	kill "$HOUSE"
+	wait "$HOUSE" || :
+}
+
+# house_mounts: its mount points; engines mount and unmount some again and again in another order.
+house_mounts() { cut -d' ' -f5 "/proc/$HOUSE/mountinfo" | sort; }
+
+# house_command NAME FLAGS...: NAME becomes a command that runs the program of that name with FLAGS in
+# the house, for a minute at most.
+house_command() {
+	local program
+	program=$(type -P "$1")
+	cat >"$ENGINE/bin/$1" <<-EOF
+		#!/bin/sh
+		exec nsenter --mount=/proc/$HOUSE/ns/mnt -- timeout --foreground -k 5 60 $program ${@:2} "\$@"
+	EOF
+	chmod +x "$ENGINE/bin/$1"
+}
+
+# house_daemon COMMAND...: run a daemon in the house.
+house_daemon() {
+	nsenter --mount="/proc/$HOUSE/ns/mnt" -- "$@" >>"$ENGINE/daemon.log" 2>&1 3>&- 4>&- &
+	echo $! >"$ENGINE/daemon.pid"
+}
+
+# await_daemon COMMAND...: wait until it answers COMMAND.
+await_daemon() {
+	wait_for 30 quiet "$@" || {
+		tail -n 20 "$ENGINE/daemon.log"
+		fail "the daemon does not answer"
+	}
+}
+
+# end_daemon: stop it, by force if it does not listen.
+end_daemon() {
+	local pid
+	pid=$(<"$ENGINE/daemon.pid")
+	kill "$pid"
+	wait_for 15 gone "$pid" || kill -KILL "$pid"
+	wait "$pid" 2>/dev/null || :
+}
+
+quiet() { "$@" >/dev/null 2>&1; }
+
+# ---- what is left -------------------------------------------------------------------------------
+
+nothing_left() { [ -z "$(leftovers)" ]; }
+
+leftovers() {
+	house_mounts | comm -13 "$ENGINE/mounts" - | sed 's/^/mount: /'
+	find /sys/fs/cgroup -path "/sys/fs/cgroup/*/$CGROUP/*" ! -name conmon -type d -printf 'cgroup: %p\n'
+	engine_processes | sed 's/^/process: /'
+	[ ! -d "$STATE" ] || "$MOAT" --root "$STATE" list -q | sed 's/^/state: /'
+}
+
+# engine_processes: the shims, monitors and runtimes of containers, which name a directory of the
+# engine, and what is in the containers' cgroups.
+engine_processes() {
+	local pid
+	{
+		grep -lsaE "^[^[:cntrl:]]*(shim|conmon|$(basename "$MOAT"))[^/]*.*$ENGINE" /proc/[0-9]*/cmdline
+		grep -lsE ":/$CGROUP/[^/]+" /proc/[0-9]*/cgroup
+	} | cut -d/ -f3 | sort -u | while read -r pid; do
+		echo "$pid $(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline")"
+	done
+}
+
+no_engine_processes() { [ -z "$(engine_processes)" ]; }
+
+# ---- images -------------------------------------------------------------------------------------
+
+# oci_image: the path of an OCI layout with two tagged images of the suite's busybox template, made
+# once per run: `latest` and `user`, which runs as the user of that name.
+oci_image() {
+	local oci=$BATS_RUN_TMPDIR/image
+	[ -d "$oci" ] || {
+		umoci init --layout "$oci.new"
+		umoci new --image "$oci.new:latest"
+		umoci insert --image "$oci.new:latest" "$TEMPLATE" /
+		umoci config --image "$oci.new:latest" --config.cmd /bin/sh --config.env PATH=/bin:/sbin \
+			--config.env FROM_IMAGE=yes
+		umoci config --image "$oci.new:latest" --tag user --config.user user --config.workingdir /home/user
+		mv "$oci.new" "$oci"
+	} >&2
+	echo "$oci"
+}
+
+# ---- terminals and containers -------------------------------------------------------------------
+
+# in_terminal COMMAND...: run it on a terminal of 30 lines and 100 columns; what it shows is stdout.
+in_terminal() {
+	script -qefc "stty rows 30 cols 100; exec$(printf ' %q' "$@")" /dev/null
+}
+
+# A script for in_terminal that ends when the container's terminal has got that size: most engines
+# set it after the start.
+AWAIT_SIZE='until [ "$(stty size)" = "30 100" ]; do sleep 0.05; done'
+
+# process_field PID NAME: a field of /proc/PID/status.
+process_field() { sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status"; }
+
+# gone PID: it has ended (it may still be a zombie of another parent).
+gone() { [ ! -e "/proc/$1" ] || [[ $(process_field "$1" State) == Z* ]]; }
+
+# frozen PID: the freezer has stopped its cgroup.
+frozen() {
+	local path
+	if [ "$CGROUPS" = v1 ]; then
+		path=$(sed -n 's/.*:freezer://p' "/proc/$1/cgroup")
+		[ "$(<"/sys/fs/cgroup/freezer$path/freezer.state")" = FROZEN ]
+	else
+		path=$(sed -n 's/^0:://p' "/proc/$1/cgroup")
+		grep -qx "frozen 1" "/sys/fs/cgroup$path/cgroup.events"
+	fi
+}
