@@ -261,13 +261,13 @@ v2_controller() {
 	esac
 }
 
-# requires_cap NUMBER NAME: a capability of the caller.
-requires_cap() {
+# has_cap NUMBER: a capability of the caller.
+has_cap() {
 	local mask
 	mask=$(sed -n 's/^CapEff:\t/0x/p' /proc/self/status)
-	(((mask >> $1) & 1)) || skip "host grants no $2"
+	(((mask >> $1) & 1))
 }
-requires_cap_sys_resource() { requires_cap 24 CAP_SYS_RESOURCE; }
+requires_cap_sys_resource() { has_cap 24 || skip "host grants no CAP_SYS_RESOURCE"; }
 
 # requires_path PATH [WHAT]: something of the host's kernel.
 requires_path() { [ -e "$1" ] || skip "host has no ${2:-$1}"; }
@@ -353,3 +353,7 @@ assert_shares() {
 		v2) assert_eq "$(cgroup_file cpu cpu.weight)" $((1 + ($1 - 2) * 9999 / 262142)) ;;
 	esac
 }
+
+# weight_file: the file with the container's block io weight, whose name depends on the kernel's
+# scheduler; nothing if it has none.
+weight_file() { find "$(cgroup_dir blkio)" -maxdepth 1 -name 'blkio*.weight' -o -maxdepth 1 -name 'io*.weight' | head -n 1; }

@@ -136,9 +136,6 @@ is_unlimited() {
 	assert_match "$(<"$file")" '300$'
 }
 
-# weight_file: which of the kernel's names for the block io weight there is, if any.
-weight_file() { find "$(cgroup_dir blkio)" -maxdepth 1 -name blkio.weight -o -maxdepth 1 -name '*.bfq.weight' | head -n 1; }
-
 @test "update: JSON from a file and from stdin" {
 	requires_controller memory pids
 	start_container
