@@ -106,7 +106,8 @@ wait_for() {
 # spawn COMMAND...: run COMMAND in the background until the test ends; its pid is left in $spawned.
 # The caller redirects its streams.
 spawn() {
-	"$@" 3>&- 4>&- &
+	# Without <&0 bash gives what runs in the background no stdin.
+	"$@" <&0 3>&- 4>&- &
 	spawned=$!
 	SPAWNED+=("$spawned")
 }
@@ -143,14 +144,14 @@ moat_command() {
 	[ "$MOAT_MODE" = container ] || echo --vm
 }
 
-# moat_on_terminal ARGUMENTS...: the same with a terminal for all three streams; what appears on it,
-# carriage returns removed, is the output.
+# moat_on_terminal ARGUMENTS...: the same on a terminal of 40 lines of 120 characters; what appears
+# on it, carriage returns removed, is the output.
 moat_on_terminal() {
 	local command
 	printf -v command '%q ' $(moat_command) "$@"
 	# A stdin that doesn't end, or script types an end of file.
 	[ -p "$T/tty-in" ] || mkfifo "$T/tty-in"
-	timeout --foreground -k 5 60 script --quiet --return --echo never --command "$command" /dev/null \
+	timeout --foreground -k 5 60 script --quiet --return --echo never --command "stty rows 40 cols 120; exec $command" /dev/null \
 		<>"$T/tty-in" 3>&- 4>&- | tr -d '\r'
 	return "${PIPESTATUS[0]}"
 }
