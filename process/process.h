@@ -25,6 +25,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "oci-spec/types.h"
+#include "process/report.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -136,12 +137,6 @@ struct process_channels {
 // that the program runs (or was killed by its own seccomp filter).
 int process_enter(struct process_plan *plan, const struct process_channels *channels,
 		  struct err *err);
-
-// What the launcher says when a step of the list fails.
-struct process_report {
-	int32_t code;	// positive errno
-	char step[252]; // as `setgroups` or `exec /bin/sh`; NUL-terminated
-};
 
 // Turns a report into an error, with the words that engines look for. Returns -err->code.
 int process_report_err(const struct process_report *report, struct err *err);
