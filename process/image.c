@@ -39,7 +39,8 @@ static uint64_t put(struct image *image, const void *data, size_t len)
 	text_add(image->file, zeros, -image->file->len % sizeof(zeros));
 
 	uint64_t address = image->address + (image->file->len - image->offset);
-	text_add(image->file, data, len);
+	if (len > 0)
+		text_add(image->file, data, len);
 	return address;
 }
 
