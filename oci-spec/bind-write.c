@@ -54,13 +54,12 @@ static void write_number(const struct field *field, const void *in, struct json_
 		json_write_u64(writer, field->name, *(const uint64_t *)value);
 }
 
-static void write_word(const struct field *field, int value, struct json_writer *writer)
+const char *words_name(const struct words *words, int value)
 {
-	for (size_t i = 0; i < field->words->n; i++)
-		if (field->words->v[i].value == value) {
-			json_write_str(writer, field->name, field->words->v[i].name);
-			return;
-		}
+	for (size_t i = 0; i < words->n; i++)
+		if (words->v[i].value == value)
+			return words->v[i].name;
+	return "unknown";
 }
 
 static void write_strings(const struct field *field, const struct oci_strings *in,
@@ -138,10 +137,10 @@ static void write_field(const struct field *field, const void *in, struct json_w
 		break;
 	case KIND_ENUM:
 		memcpy(&value, in, sizeof(value));
-		write_word(field, value, writer);
+		json_write_str(writer, field->name, words_name(field->words, value));
 		break;
 	case KIND_CHAR:
-		write_word(field, *(const char *)in, writer);
+		json_write_str(writer, field->name, words_name(field->words, *(const char *)in));
 		break;
 	case KIND_NUMBERS:
 		write_numbers(field, in, writer);

@@ -84,8 +84,8 @@ const struct number_kind *number_kind(enum kind kind)
 	return &number_kinds[kind];
 }
 
-// Reads an integer that lies between `min` and `max` as two's complement. Fractions and exponents are no integers, even where their value
-// is one: the writer's type is not the field's.
+// Reads an integer that lies between `min` and `max` as two's complement. Fractions and exponents
+// are no integers, even where their value is one: the writer's type is not the field's.
 static int read_integer(const char *text, int64_t min, uint64_t max, uint64_t *bits)
 {
 	int ret;
@@ -346,8 +346,8 @@ static int decode_absent(struct decoder *decoder, const struct field *field, voi
 	return 0;
 }
 
-// The row of a name; `object->count` for none. Writers keep the order of the specification, as our tables do: the row after
-// the last one found is the likeliest.
+// The row of a name; `object->count` for none. Writers keep the order of the specification, as our
+// tables do: the row after the last one found is the likeliest.
 static size_t find_field(const struct object *object, const char *name, size_t likeliest)
 {
 	if (likeliest < object->count && str_eq(object->fields[likeliest].name, name))

@@ -1,11 +1,13 @@
 // bind: between JSON objects and C structures, by tables.
 //
-// A structure's table has one row a field: its name in JSON, where it lies, and what may stand there. The kind of a plain
-// field follows from the member's C type, so that table and structure can't disagree. One decoder and one encoder serve
-// all tables; they know nothing of what the fields mean.
+// A structure's table has one row a field: its name in JSON, where it lies, and what may stand
+// there. The kind of a plain field follows from the member's C type, so that table and structure
+// can't disagree. One decoder and one encoder serve all tables; they know nothing of what the
+// fields mean.
 //
-// Decoding: fields that no row names are ignored; `null` for a field that isn't required counts as absent, and so does an
-// empty string, since engines written in Go can't tell the two apart. An error names the path of the field.
+// Decoding: fields that no row names are ignored; `null` for a field that isn't required counts as
+// absent, and so does an empty string, since engines written in Go can't tell the two apart. An
+// error names the path of the field.
 #pragma once
 
 #include "base/arena.h"
@@ -48,8 +50,9 @@ enum field_flags {
 	FIELD_ALL_ONES = 1 << 4, // KIND_OPT_U64: 2^64-1, which is -1 to Go, counts as absent
 };
 
-// The words that may stand in a string. For KIND_ENUM and KIND_CHAR each has a value: decoding takes any that matches, encoding
-// writes the first with that value. A KIND_CHAR field that is absent has the value of the first word.
+// The words that may stand in a string. For KIND_ENUM and KIND_CHAR each has a value: decoding
+// takes any that matches, encoding writes the first with that value. A KIND_CHAR field that is
+// absent has the value of the first word.
 struct word {
 	const char *name;
 	int value;
@@ -58,6 +61,9 @@ struct words {
 	const struct word *v;
 	size_t n;
 };
+
+// The first word with this value; `unknown` for a value that no word has.
+const char *words_name(const struct words *words, int value);
 
 // For words without a value, and for those that have one.
 #define WORD(text)             \
@@ -117,6 +123,7 @@ struct object {
 		struct opt_i32: KIND_OPT_I32,       \
 		struct opt_i64: KIND_OPT_I64,       \
 		char *: KIND_STRING,                \
+		const char *: KIND_STRING,                \
 		struct oci_strings: KIND_STRINGS,   \
 		struct oci_pairs: KIND_PAIRS)
 
@@ -131,7 +138,8 @@ struct object {
 #define MAP(T, member, table)	  .kind = KIND_MAP, AT(T, member), .object = &(table)
 #define RANGE(low, high)	  .min = (low), .max = (high)
 
-// Fills the structure at `out` (zeroed) from a JSON text that holds one such object. What it points to lives in `arena`.
+// Fills the structure at `out` (zeroed) from a JSON text that holds one such object. What it points
+// to lives in `arena`.
 int bind_parse(const struct object *object, const char *json, size_t len, struct arena *arena,
 	       void *out, struct err *err);
 

@@ -1,4 +1,5 @@
-// config-linux.md, except for what a container may use (fields-resources.c) and may call (fields-seccomp.c).
+// config-linux.md, except for what a container may use (fields-resources.c) and may call
+// (fields-seccomp.c).
 #include "oci-spec/fields.h"
 
 const struct words namespace_words =

@@ -1,7 +1,9 @@
-// config-linux.md, "Seccomp". The words are those of the runtime-spec, whether or not this libseccomp knows them all.
+// config-linux.md, "Seccomp". The words are those of the runtime-spec, whether or not this
+// libseccomp knows them all.
 #include "oci-spec/fields.h"
 
-// SCMP_ACT_KILL comes behind the name that says what it does, so as not to be the one that is written.
+// SCMP_ACT_KILL comes behind the name that says what it does, so as not to be the one that is
+// written.
 const struct words seccomp_action_words = WORDS(
 	WORD_FOR(OCI_SECCOMP_ALLOW, "SCMP_ACT_ALLOW"),
 	WORD_FOR(OCI_SECCOMP_ERRNO, "SCMP_ACT_ERRNO"),

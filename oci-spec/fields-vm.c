@@ -1,8 +1,8 @@
 // config-vm.md.
 #include "oci-spec/fields.h"
 
-// The `path` of hypervisor and image is REQUIRED, but the specification's own Go structures can't leave these objects out: where
-// nobody set them, their paths are empty.
+// The `path` of hypervisor and image is REQUIRED, but the specification's own Go structures can't
+// leave these objects out: where nobody set them, their paths are empty.
 static const struct field hypervisor_fields[] = {
 	{ "path", VALUE(oci_vm_hypervisor, path), .flags = FIELD_ABSOLUTE },
 	{ "parameters", VALUE(oci_vm_hypervisor, parameters) },

@@ -77,7 +77,8 @@ static const struct field exec_cpu_affinity_fields[] = {
 static const struct object exec_cpu_affinity_object = OBJECT_OF(oci_exec_cpu_affinity,
 								exec_cpu_affinity_fields);
 
-// `user` and its ids are REQUIRED in config.md but not in the specification's own schema, and runc takes 0 for them.
+// `user` and its ids are REQUIRED in config.md but not in the specification's own schema, and runc
+// takes 0 for them.
 static const struct field process_fields[] = {
 	{ "terminal", VALUE(oci_process, terminal) },
 	{ "consoleSize", POINTER(oci_process, console_size, console_size_object) },

@@ -1,5 +1,5 @@
-// fields: the tables that bind types.h to config.json, one row a field, in the order of the runtime-spec's own structures,
-// which is the order that engines and `runc spec` write.
+// fields: the tables that bind types.h to config.json, one row a field, in the order of the
+// runtime-spec's own structures, which is the order that engines and `runc spec` write.
 //
 // This is where a field's name, type, range and words are said, and nowhere else.
 #pragma once

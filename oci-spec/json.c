@@ -158,7 +158,8 @@ static const char *repeated_of_many(const struct json *object)
 	return NULL;
 }
 
-// Two members of one name are read differently by different programs: what an engine checked would not be what we run.
+// Two members of one name are read differently by different programs: what an engine checked would
+// not be what we run.
 static int refuse_repeated_key(struct parser *parser, const char *key)
 {
 	scope_text struct text path = { 0 };

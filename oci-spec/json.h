@@ -1,9 +1,10 @@
 // json: JSON texts, in and out. The only user of yajl.
 //
-// Reading gives a tree in an arena. It is strict where the texts that we read decide what a container may do: one value and
-// nothing behind it, no key twice in an object, no NUL in a string, well-formed UTF-8, bounded depth. Numbers stay as they
-// were written, so that all of int64 and uint64 can be told apart from what merely looks like it; what a number or a key
-// means is for oci-spec/bind.h to say.
+// Reading gives a tree in an arena. It is strict where the texts that we read decide what a
+// container may do: one value and nothing behind it, no key twice in an object, no NUL in a string,
+// well-formed UTF-8, bounded depth. Numbers stay as they were written, so that all of int64 and
+// uint64 can be told apart from what merely looks like it; what a number or a key means is for
+// oci-spec/bind.h to say.
 //
 // Writing appends to a struct text, compact or indented, without a tree in between.
 //
@@ -35,16 +36,17 @@ struct json {
 	};
 };
 
-// Parses `len` bytes into a tree that lives in `arena`. -EINVAL with the line and column, or the path of the object that
-// has a key twice.
+// Parses `len` bytes into a tree that lives in `arena`. -EINVAL with the line and column, or the
+// path of the object that has a key twice.
 int json_parse(const char *text, size_t len, struct arena *arena, const struct json **root,
 	       struct err *err);
 
 // For messages: `a string`, `null`, ...
 const char *json_type_name(enum json_type type);
 
-// Starts as { .out = text, .indent = "\t" }; no indent means compact, on one line. Every function takes the member's name
-// where the value stands in an object, and NULL where it stands in an array or alone.
+// Starts as { .out = text, .indent = "\t" }; no indent means compact, on one line. Every function
+// takes the member's name where the value stands in an object, and NULL where it stands in an array
+// or alone.
 struct json_writer {
 	struct text *out;
 	const char *indent;

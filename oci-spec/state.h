@@ -1,5 +1,5 @@
-// state: a container's state as the runtime-spec gives it to hooks and to `moat state` (runtime.md, "State"), and what moat
-// itself remembers of a container between two of its processes.
+// state: a container's state as the runtime-spec gives it to hooks and to `moat state` (runtime.md,
+// "State"), and what moat itself remembers of a container between two of its processes.
 #pragma once
 
 #include "base/arena.h"
@@ -42,7 +42,8 @@ void state_write(const struct container_state *state, struct text *out);
 int state_parse(const char *json, size_t len, struct arena *arena, struct container_state *state,
 		struct err *err);
 
-// Adds the state of runtime.md: ociVersion, id, status, pid (0 when stopped), bundle, annotations, and as runc and crun do also rootfs, created
-// and owner. What hooks read on standard input (`compact`) and what `moat state` prints (indented by two spaces).
+// Adds the state of runtime.md: ociVersion, id, status, pid (0 when stopped), bundle, annotations,
+// and as runc and crun do also rootfs, created and owner. What hooks read on standard input
+// (`compact`) and what `moat state` prints (indented by two spaces).
 void state_write_oci(const struct container_state *state, enum container_status status,
 		     bool compact, struct text *out);

@@ -1,10 +1,13 @@
 // types: config.json of the OCI runtime-spec 1.3 (config.md, config-linux.md, config-vm.md) as C.
 //
-// Plain data: every structure here stands for the JSON object of the same name, and every member for the field of the same
-// name. The parser (oci-spec/spec.h) fills it, and from then on it is const. What is pointed to belongs to the spec's arena.
+// Plain data: every structure here stands for the JSON object of the same name, and every member
+// for the field of the same name. The parser (oci-spec/spec.h) fills it, and from then on it is
+// const. What is pointed to belongs to the spec's arena.
 //
-// What may be absent: a pointer is NULL, a string is NULL, a list is empty, an `opt_*` number is not `set`. A field with a
-// default given by the spec, or where absent and zero mean the same, is a plain value.
+// What may be absent: a pointer is NULL, a string is NULL (also when it stands there empty: Go
+// can't tell the two apart), a list is empty (n is 0, v perhaps NULL), an `opt_*` number is not
+// `set`. A field with a default given by the spec, or where absent and zero mean the same, is a
+// plain value.
 #pragma once
 
 #include <stdbool.h>
@@ -43,7 +46,8 @@ struct opt_i64 {
 	int64_t v;
 };
 
-// A list of strings. `v` also ends with a NULL behind the n strings, so that it can serve as argv or envp.
+// A list of strings. `v` also ends with a NULL behind the n strings, so that it can serve as argv
+// or envp.
 struct oci_strings {
 	char **v;
 	size_t n;
@@ -216,7 +220,7 @@ struct oci_cpu {
 };
 
 struct oci_pids {
-	struct opt_i64 limit; // -1: no limit
+	struct opt_i64 limit; // -1: no limit; engines mean the same by 0
 };
 
 struct oci_weight_device {
@@ -342,7 +346,7 @@ struct oci_linux {
 	struct oci_resources *resources;
 	struct oci_pairs sysctl;
 	struct oci_seccomp *seccomp;
-	char *rootfs_propagation; // `shared`, `slave`, `private` or `unbindable`, perhaps with a leading `r`
+	char *rootfs_propagation; // a propagation, perhaps with a leading `r`, as `rslave`
 	struct oci_strings masked_paths, readonly_paths;
 	char *mount_label;
 	struct oci_personality *personality;

@@ -115,6 +115,11 @@ static int check_namespaces(const struct oci_linux *linux, struct err *err)
 	return 0;
 }
 
+static bool has_offset(const struct oci_time_offsets *offsets)
+{
+	return offsets && (offsets->monotonic || offsets->boottime);
+}
+
 // Masks without a mount namespace of the container's own would be put on the host.
 static int check_needs_namespace(const struct oci_spec *spec, struct err *err)
 {
@@ -129,7 +134,7 @@ static int check_needs_namespace(const struct oci_spec *spec, struct err *err)
 		{ "domainname", spec->domainname, OCI_NS_UTS, "uts" },
 		{ "linux.uidMappings", linux->uid_mappings.n, OCI_NS_USER, "user" },
 		{ "linux.gidMappings", linux->gid_mappings.n, OCI_NS_USER, "user" },
-		{ "linux.timeOffsets", linux->time_offsets, OCI_NS_TIME, "time" },
+		{ "linux.timeOffsets", has_offset(linux->time_offsets), OCI_NS_TIME, "time" },
 		{ "linux.maskedPaths", linux->masked_paths.n, OCI_NS_MOUNT, "mount" },
 		{ "linux.readonlyPaths", linux->readonly_paths.n, OCI_NS_MOUNT, "mount" },
 	};
@@ -182,7 +187,8 @@ static int check_syscalls(const struct oci_seccomp *seccomp, struct err *err)
 
 static int check_seccomp(const struct oci_seccomp *seccomp, struct err *err)
 {
-	// Whoever is to answer the notifications could not be told of them: sending needs system calls.
+	// Whoever is to answer the notifications could not be told of them: sending needs system
+	// calls.
 	if (seccomp->default_action == OCI_SECCOMP_NOTIFY)
 		return err_set(err, EINVAL,
 			       "linux.seccomp.defaultAction: SCMP_ACT_NOTIFY can't be the default");

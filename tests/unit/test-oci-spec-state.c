@@ -1,0 +1,88 @@
+#include "oci-spec/state.h"
+#include "tests/unit/tap.h"
+
+#include <errno.h>
+
+static struct arena arena;
+static struct err err;
+
+static char *paths[] = { (char *)"memory:/sys/fs/cgroup/memory/c", (char *)":/sys/fs/cgroup/c",
+			 NULL };
+static struct oci_pair annotations[] = { { (char *)"k", (char *)"v" } };
+
+static const struct container_state sample = {
+	.id = "c",
+	.bundle = "/b",
+	.rootfs = "/b/rootfs",
+	.created = "2025-01-02T03:04:05Z",
+	.owner = "root",
+	.mode = "container",
+	.init = { .pid = 42, .start_time = UINT64_MAX },
+	.cgroup_driver = "cgroupfs",
+	.cgroup_paths = { .v = paths, .n = 2 },
+	.annotations = { .v = annotations, .n = 1 },
+};
+
+#define RECORD                                                                                                \
+	"{\"id\":\"c\",\"bundle\":\"/b\",\"rootfs\":\"/b/rootfs\",\"created\":\"2025-01-02T03:04:05Z\","      \
+	"\"owner\":\"root\",\"mode\":\"container\",\"init\":{\"pid\":42,\"startTime\":18446744073709551615}," \
+	"\"cgroupDriver\":\"cgroupfs\",\"cgroupPaths\":[\"memory:/sys/fs/cgroup/memory/c\","                  \
+	"\":/sys/fs/cgroup/c\"],\"annotations\":{\"k\":\"v\"}}"
+
+static void test_record(void)
+{
+	scope_text struct text text = { 0 };
+	scope_text struct text again = { 0 };
+	struct container_state state;
+
+	state_write(&sample, &text);
+	is_str(text.str, RECORD);
+	is_int(state_parse(text.str, text.len, &arena, &state, &err), 0);
+	ok(state.init.pid == 42 && state.init.start_time == UINT64_MAX, "who the init is");
+	ok(!state.intel_rdt_path, "what is absent is NULL");
+	state_write(&state, &again);
+	is_str(again.str, RECORD);
+
+	is_int(state_parse("{}", 2, &arena, &state, &err), -EINVAL);
+	is_str(err.msg, "id: is missing");
+	is_int(state_parse(text.str, text.len - 1, &arena, &state, &err), -EINVAL);
+	ok(str_starts(err.msg, "not valid JSON: "), "a record that is cut off");
+}
+
+static void test_oci(void)
+{
+	scope_text struct text compact = { 0 };
+	scope_text struct text indented = { 0 };
+
+	state_write_oci(&sample, STATUS_RUNNING, true, &compact);
+	is_str(compact.str,
+	       "{\"ociVersion\":\"1.3.0\",\"id\":\"c\",\"pid\":42,\"status\":\"running\","
+	       "\"bundle\":\"/b\",\"rootfs\":\"/b/rootfs\",\"created\":\"2025-01-02T03:04:05Z\","
+	       "\"annotations\":{\"k\":\"v\"},\"owner\":\"root\"}");
+
+	struct container_state stopped = sample;
+	stopped.annotations.n = 0;
+	stopped.owner = NULL;
+	state_write_oci(&stopped, STATUS_STOPPED, false, &indented);
+	is_str(indented.str, "{\n"
+			     "  \"ociVersion\": \"1.3.0\",\n"
+			     "  \"id\": \"c\",\n"
+			     "  \"pid\": 0,\n"
+			     "  \"status\": \"stopped\",\n"
+			     "  \"bundle\": \"/b\",\n"
+			     "  \"rootfs\": \"/b/rootfs\",\n"
+			     "  \"created\": \"2025-01-02T03:04:05Z\",\n"
+			     "  \"owner\": \"\"\n"
+			     "}");
+	is_str(container_status_name(STATUS_CREATING), "creating");
+	is_str(container_status_name(STATUS_CREATED), "created");
+	is_str(container_status_name(STATUS_PAUSED), "paused");
+}
+
+int main(void)
+{
+	test_record();
+	test_oci();
+	arena_free(&arena);
+	return done();
+}
