@@ -7,18 +7,18 @@
 #include <linux/close_range.h>
 #include <sys/prctl.h>
 
-// Ignored signals and the signal mask survive execve; handlers don't.
+// Ignored signals and the signal mask survive execve; handlers don't. By the system call, since the
+// C library refuses to touch the two signals that it keeps for itself, which somebody else may have
+// left ignored.
 static void reset_signals(void)
 {
-	const struct sigaction action = { .sa_handler = SIG_DFL };
-	sigset_t none;
+	static const uint64_t
+		defaults[4]; // the kernel's struct sigaction: handler SIG_DFL, and nothing else
+	static const uint64_t none;
 
-	for (int sig = 1; sig < SIGRTMIN; sig++)
-		sigaction(sig, &action, NULL);
-	for (int sig = SIGRTMIN; sig <= SIGRTMAX; sig++)
-		sigaction(sig, &action, NULL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	for (int sig = 1; sig < _NSIG; sig++)
+		syscall(SYS_rt_sigaction, sig, defaults, NULL, sizeof(none));
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof(none));
 }
 
 // User 0 keeps its capabilities over execve. Any other, which is what we are in a user namespace
