@@ -106,23 +106,23 @@ int cgroup_load(const struct oci_strings *paths, enum cgroup_driver driver, stru
 // to cgroup.procs takes it and so waits for an RCU grace period, 2 to 15 ms on an idle host; and
 // clone3(CLONE_INTO_CGROUP) joins a v2 group for nothing.
 //
-// cgroup_join_open(), in the parent, before the clone. `sub` names a cgroup below (`exec --cgroup`):
-// `path`, or `controllers:path` for v1; NULL: itself. A `sub` that leads outside is -EINVAL, one
-// that isn't there -ENOENT. cgroup_join_close() in parent and child.
+// cgroup_join_open(), in the parent, before the clone. `subs` name cgroups below (`exec --cgroup`,
+// which may be given several times): `path`, or `controller,…:path` for v1; NULL or empty: itself. One
+// that leads outside is -EINVAL, one that isn't there -ENOENT. cgroup_join_close() in parent and child.
 struct cgroup_join;
-int cgroup_join_open(const struct cgroup *cgroup, const char *sub, struct arena *arena,
-		     struct cgroup_join **join, struct err *err);
+int cgroup_join_open(const struct cgroup *cgroup, const struct oci_strings *subs,
+		     struct arena *arena, struct cgroup_join **join, struct err *err);
 void cgroup_join_close(struct cgroup_join *join);
 
 // A v2 directory for clone_args.cgroup, or -1: on the unified layout it is all of the join, on the
 // hybrid one a part.
 int cgroup_join_fd(const struct cgroup_join *join);
 
-// In the child: joins every v1 hierarchy. The child is to be cloned into cgroup_join_fd() and to
-// have one thread.
+// In the child: joins every v1 hierarchy. The child is to be cloned into cgroup_join_fd(), to have one
+// thread, and to be still the user that moat is: the files are opened here.
 int cgroup_join(const struct cgroup_join *join, struct err *err);
 
-// The `sub` for cgroup_join_open() in which `pid`, a process of the container, lives in the v2
+// The sub for cgroup_join_open() in which `pid`, a process of the container, lives in the v2
 // hierarchy: to be tried when cloning into the cgroup itself is -EBUSY, because the container's own
 // init (systemd, say) has given controllers to groups below and moved into one. NULL: it lives in
 // the cgroup itself, or there is no v2 one. A pid outside the cgroup is -EINVAL.

@@ -1,0 +1,162 @@
+#include "base/scope.h"
+#include "base/sys.h"
+#include "cgroups/place.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+struct join_place {
+	const char *dir; // for the error
+	int fd;		 // the directory; -1: `dir` will do
+};
+
+struct cgroup_join {
+	struct join_place *v; // v1
+	size_t n;
+	int v2_fd;
+};
+
+static bool lists_meet(const char *list, size_t len, const char *controllers)
+{
+	char name[64];
+
+	for (size_t i = 0, n; i < len; i += n + 1) {
+		n = strcspn(list + i, ",:");
+		snprintf(name, sizeof(name), "%.*s", (int)n, list + i);
+		if (n < sizeof(name) && place_list_has(controllers, name))
+			return true;
+	}
+	return false;
+}
+
+// The path below that is meant for this place, the last one if there are several; NULL: none.
+static const char *sub_for(const struct place *place, const struct oci_strings *subs)
+{
+	for (size_t i = subs ? subs->n : 0; i-- > 0;) {
+		const char *sub = subs->v[i];
+		const size_t len = strcspn(sub, ":/");
+
+		if (sub[len] != ':')
+			return sub;
+		if (!place->v2 && lists_meet(sub, len, place->controllers))
+			return sub + len + 1;
+	}
+	return NULL;
+}
+
+static int open_sub(const struct place *place, const char *sub, struct err *err)
+{
+	scope_fd int dir = open(place->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	const struct open_how how = {
+		.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV,
+	};
+
+	if (dir < 0)
+		return err_sys(err, "open the cgroup %s", place->dir);
+	if (!sub)
+		return take_fd(&dir);
+	sub += strspn(sub, "/");
+	int fd = sys_openat2(dir, *sub ? sub : ".", &how);
+	if (fd < 0 && errno == EXDEV)
+		return err_set(err, EINVAL, "the cgroup %s leads out of the container's", sub);
+	return fd < 0 ? err_sys(err, "open the cgroup %s/%s", place->dir, sub) : fd;
+}
+
+int cgroup_join_open(const struct cgroup *cgroup, const struct oci_strings *subs,
+		     struct arena *arena, struct cgroup_join **join, struct err *err)
+{
+	struct cgroup_join *made = arena_new(arena, struct cgroup_join, 1);
+
+	made->v2_fd = -1;
+	made->v = arena_new(arena, struct join_place, cgroup->places.n);
+	for (size_t i = 0; i < cgroup->places.n; i++) {
+		const struct place *place = &cgroup->places.v[i];
+		const char *sub = sub_for(place, subs);
+		int fd = sub || place->v2 ? open_sub(place, sub, err) : -1;
+
+		if (fd < 0 && (sub || place->v2)) {
+			cgroup_join_close(made);
+			return fd;
+		}
+		if (place->v2)
+			made->v2_fd = fd;
+		else
+			made->v[made->n++] = (struct join_place){ .dir = place->dir, .fd = fd };
+	}
+	*join = made;
+	return 0;
+}
+
+void cgroup_join_close(struct cgroup_join *join)
+{
+	replace_fd(&join->v2_fd, -1);
+	for (size_t i = 0; i < join->n; i++)
+		replace_fd(&join->v[i].fd, -1);
+}
+
+int cgroup_join_fd(const struct cgroup_join *join)
+{
+	return join->v2_fd;
+}
+
+static int join_place(const struct join_place *place)
+{
+	scope_fd int tasks = place->fd < 0 ? place_open(place->dir, "tasks", O_WRONLY) :
+					     openat(place->fd, "tasks", O_WRONLY | O_CLOEXEC);
+
+	if (tasks < 0)
+		return place->fd < 0 ? tasks : -errno;
+	return write(tasks, "0", 1) < 0 ? -errno : 0;
+}
+
+int cgroup_join(const struct cgroup_join *join, struct err *err)
+{
+	for (size_t i = 0; i < join->n; i++) {
+		int ret = join_place(&join->v[i]);
+		if (ret < 0)
+			return err_sysn(err, -ret, "join the cgroup %s", join->v[i].dir);
+	}
+	return 0;
+}
+
+// ---- where a process is ----
+
+// The v2 path in /proc/PID/cgroup, `0::/a/b`.
+static char *v2_path(char *text)
+{
+	char *save = NULL;
+
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		if (str_starts(line, "0::"))
+			return line + strlen("0::");
+	}
+	return NULL;
+}
+
+int cgroup_sub_of(const struct cgroup *cgroup, pid_t pid, struct arena *arena, const char **sub,
+		  struct err *err)
+{
+	const struct place *place = place_find_v2(&cgroup->places);
+	scope_free char *text = NULL;
+	char proc[32];
+
+	*sub = NULL;
+	if (!place)
+		return 0;
+	snprintf(proc, sizeof(proc), "/proc/%d", pid);
+	int ret = place_read_all(proc, "cgroup", &text);
+	if (ret < 0)
+		return err_sysn(err, -ret, "read %s/cgroup", proc);
+
+	const char *path = v2_path(text), *own = place->dir + place->root_len;
+	const size_t len = strlen(own);
+	if (!path || strncmp(path, own, len) != 0 || (path[len] && path[len] != '/'))
+		return err_set(err, EINVAL, "process %d is not in the container's cgroup %s", pid,
+			       own);
+	if (path[len])
+		*sub = arena_strdup(arena, path + len + 1);
+	return 0;
+}

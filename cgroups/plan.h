@@ -1,0 +1,15 @@
+// plan: what is in a cgroup plan. Private to cgroups/.
+#pragma once
+
+#include "cgroups/cgroups.h"
+#include "cgroups/place.h"
+
+struct cgroup_plan {
+	enum cgroup_driver driver;
+	enum cgroup_layout layout;
+	bool rootless;
+	struct places places;
+};
+
+// The paths of places, as cgroup_save() tells them.
+void places_paths(const struct places *places, struct arena *arena, struct oci_strings *paths);

@@ -1,0 +1,126 @@
+#include "base/scope.h"
+#include "cgroups/place.h"
+#include "cgroups/resources.h"
+#include "cgroups/unified.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+// What is to be changed, completed by what stands there now. v2 keeps two of the spec's limits in
+// one file, or one as the difference of two: who changes one must know the other.
+struct change {
+	struct oci_resources resources;
+	struct oci_memory memory;
+	struct oci_cpu cpu;
+};
+
+static int current_limit(const struct place *place, int64_t *limit, struct err *err)
+{
+	uint64_t value = 0;
+	int ret = place_read_u64(place->dir, "memory.max", &value);
+
+	if (ret < 0)
+		return err_sysn(err, -ret, "read %s/memory.max", place->dir);
+	*limit = value > INT64_MAX ? -1 : (int64_t)value;
+	return 0;
+}
+
+static int complete_memory(struct change *change, const struct place *v2, struct err *err)
+{
+	change->memory = *change->resources.memory;
+	change->resources.memory = &change->memory;
+	if (change->memory.swap.v > 0 && !change->memory.limit.v &&
+	    place_list_has(v2->controllers, "memory"))
+		return current_limit(v2, &change->memory.limit.v, err);
+	return 0;
+}
+
+static int complete_cpu(struct change *change, const struct place *v2, struct err *err)
+{
+	char text[64];
+
+	change->cpu = *change->resources.cpu;
+	change->resources.cpu = &change->cpu;
+	if (!change->cpu.period.v || change->cpu.quota.v || !place_list_has(v2->controllers, "cpu"))
+		return 0;
+	int ret = place_read(v2->dir, "cpu.max", text, sizeof(text));
+	if (ret < 0)
+		return err_sysn(err, -ret, "read %s/cpu.max", v2->dir);
+	text[strcspn(text, " ")] = '\0';
+	if (str_to_i64(text, &change->cpu.quota.v) < 0)
+		change->cpu.quota.v = -1;
+	return 0;
+}
+
+// memory.checkBeforeUpdate (config-linux.md, "Memory").
+static int check_usage(const struct cgroup *cgroup, const struct oci_memory *memory,
+		       struct err *err)
+{
+	const struct place *place = place_find(&cgroup->places, "memory", "memory");
+	uint64_t usage = 0;
+
+	if (!memory || !memory->check_before_update || memory->limit.v <= 0 || !place)
+		return 0;
+	int ret = place_read_u64(place->dir, place->v2 ? "memory.current" : "memory.usage_in_bytes",
+				 &usage);
+	if (ret < 0)
+		return err_sysn(err, -ret, "read the memory usage of %s", place->dir);
+	if (usage > (uint64_t)memory->limit.v)
+		return err_set(err, EBUSY,
+			       "linux.resources.memory.limit: %" PRId64 " is less than the %" PRIu64
+			       " bytes in use",
+			       memory->limit.v, usage);
+	return 0;
+}
+
+static int look_at_v2(struct cgroup *cgroup, struct place *v2, struct err *err)
+{
+	char controllers[512];
+	int ret = place_read(v2->dir, "cgroup.controllers", controllers, sizeof(controllers));
+
+	if (ret < 0)
+		return err_sysn(err, -ret, "read %s/cgroup.controllers", v2->dir);
+	v2->controllers = arena_strdup(&cgroup->arena, controllers);
+	return 0;
+}
+
+static int write_places(const struct places *places, struct err *err)
+{
+	for (size_t i = 0; i < places->n; i++) {
+		const struct place *place = &places->v[i];
+		int ret = place_write_all(place, err);
+
+		if (ret == 0 && place->devices)
+			ret = unified_attach_devices(place, false, err);
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
+}
+
+int cgroup_update(struct cgroup *cgroup, const struct oci_resources *resources, struct err *err)
+{
+	struct change change = { .resources = *resources };
+	struct place *v2 = place_find_v2(&cgroup->places);
+	int ret;
+
+	if (cgroup->places.n == 0)
+		return 0;
+	for (size_t i = 0; i < cgroup->places.n; i++) {
+		cgroup->places.v[i].writes.n = 0;
+		cgroup->places.v[i].devices = NULL;
+	}
+	if (v2 && (ret = look_at_v2(cgroup, v2, err)) < 0)
+		return ret;
+	if (v2 && resources->memory && (ret = complete_memory(&change, v2, err)) < 0)
+		return ret;
+	if (v2 && resources->cpu && (ret = complete_cpu(&change, v2, err)) < 0)
+		return ret;
+
+	ret = check_usage(cgroup, resources->memory, err);
+	if (ret == 0)
+		ret = resources_plan(&change.resources, resources->devices.n > 0, &cgroup->places,
+				     &cgroup->arena, err);
+	return ret < 0 ? ret : write_places(&cgroup->places, err);
+}
