@@ -120,7 +120,8 @@ static const struct bad bad_fields[] = {
 	{ "process", "{'cwd': '/', 'consoleSize': {'height': 1, 'width': 65536}}",
 	  "process.consoleSize.width: expected a number from 0 to 65535, found 65536" },
 	{ "linux.resources.memory.limit", "-2",
-	  "linux.resources.memory.limit: expected a number from -1 to 9223372036854775807, found -2" },
+	  "linux.resources.memory.limit: expected a number from -1 to 9223372036854775807, "
+	  "found -2" },
 	{ "linux.resources.memory.swappiness", "101",
 	  "linux.resources.memory.swappiness: expected a number from 0 to 100, found 101" },
 	{ "linux.resources.cpu.idle", "2",

@@ -23,10 +23,13 @@ static void refuses_bytes(const char *text, size_t len, const char *message)
 	is_str(err.msg, message);
 }
 
-static void refuses(const char *text, const char *message)
+static void refuses_text(const char *text, const char *message)
 {
 	refuses_bytes(text, strlen(text), message);
 }
+
+// The message says where, by line and column; the reason is yajl's own, or ours.
+#define refuses(text, at, reason) refuses_text((text), "not valid JSON: " at ": " reason)
 
 static void test_tree(void)
 {
@@ -58,19 +61,19 @@ static void test_syntax(void)
 	accepts("0");
 	accepts("[]");
 	accepts("{\"\": {}, \"a\": [[]], \"b\": {\"a\": 1}}");
-	refuses("", "not valid JSON: line 1, column 1: parse error: premature EOF");
-	refuses("{\"a\": 1", "not valid JSON: line 1, column 8: parse error: premature EOF");
-	refuses("{\n  \"a\": tru\n}",
-		"not valid JSON: line 2, column 11: lexical error: invalid string in json text.");
-	refuses("{} {}", "not valid JSON: line 1, column 5: parse error: trailing garbage");
-	refuses("{\"a\": 1,}",
-		"not valid JSON: line 1, column 10: parse error: invalid object key (must be a string)");
-	refuses("[01]",
-		"not valid JSON: line 1, column 4: parse error: after array element, I expect ',' or ']'");
-	refuses("/* */ 1",
-		"not valid JSON: line 1, column 1: lexical error: probable comment found in input text, comments are not enabled.");
-	refuses("[\"a\nb\"]",
-		"not valid JSON: line 1, column 4: lexical error: invalid character inside string.");
+	refuses("", "line 1, column 1", "parse error: premature EOF");
+	refuses("{\"a\": 1", "line 1, column 8", "parse error: premature EOF");
+	refuses("{\n  \"a\": tru\n}", "line 2, column 11",
+		"lexical error: invalid string in json text.");
+	refuses("{} {}", "line 1, column 5", "parse error: trailing garbage");
+	refuses("{\"a\": 1,}", "line 1, column 10",
+		"parse error: invalid object key (must be a string)");
+	refuses("[01]", "line 1, column 4",
+		"parse error: after array element, I expect ',' or ']'");
+	refuses("/* */ 1", "line 1, column 1",
+		"lexical error: probable comment found in input text, comments are not enabled.");
+	refuses("[\"a\nb\"]", "line 1, column 4",
+		"lexical error: invalid character inside string.");
 }
 
 static void test_strings(void)
@@ -78,17 +81,15 @@ static void test_strings(void)
 	static const char raw_nul[] = "[\"a\0b\"]";
 
 	accepts("\"\xf0\x9f\x90\xb3 \\ud83d\\udc33\"");
-	refuses("[\"a\\u0000b\"]", "not valid JSON: line 1, column 12: a string with a NUL in it");
-	refuses("{\"a\\u0000\": 1}",
-		"not valid JSON: line 1, column 11: a string with a NUL in it");
-	refuses_bytes(
-		raw_nul, sizeof(raw_nul) - 1,
-		"not valid JSON: line 1, column 4: lexical error: invalid character inside string.");
-	refuses("[\"\xff\"]", "not valid JSON: line 1, column 5: a string that is not UTF-8");
-	refuses("[\"\xc0\x80\"]", "not valid JSON: line 1, column 6: a string that is not UTF-8");
-	refuses("[\"\xed\xa0\x80\"]",
-		"not valid JSON: line 1, column 7: a string that is not UTF-8");
-	refuses("[\"\xe2\x82\"]", "not valid JSON: line 1, column 6: a string that is not UTF-8");
+	refuses("[\"a\\u0000b\"]", "line 1, column 12", "a string with a NUL in it");
+	refuses("{\"a\\u0000\": 1}", "line 1, column 11", "a string with a NUL in it");
+	refuses_bytes(raw_nul, sizeof(raw_nul) - 1,
+		      "not valid JSON: line 1, column 4: "
+		      "lexical error: invalid character inside string.");
+	refuses("[\"\xff\"]", "line 1, column 5", "a string that is not UTF-8");
+	refuses("[\"\xc0\x80\"]", "line 1, column 6", "a string that is not UTF-8");
+	refuses("[\"\xed\xa0\x80\"]", "line 1, column 7", "a string that is not UTF-8");
+	refuses("[\"\xe2\x82\"]", "line 1, column 6", "a string that is not UTF-8");
 }
 
 static void test_depth(void)
@@ -100,7 +101,7 @@ static void test_depth(void)
 	accepts(text);
 	memset(text, '[', JSON_MAX_DEPTH + 1);
 	memset(text + JSON_MAX_DEPTH + 1, ']', JSON_MAX_DEPTH + 1);
-	refuses(text, "not valid JSON: line 1, column 66: nested too deeply");
+	refuses(text, "line 1, column 66", "nested too deeply");
 }
 
 static void test_duplicates(void)
@@ -108,10 +109,11 @@ static void test_duplicates(void)
 	scope_text struct text many = { 0 };
 
 	accepts("{\"a\": {\"a\": 1}, \"A\": 2}");
-	refuses("{\"a\": 1, \"a\": 1}", "a: stands twice");
-	refuses("{\"a\": 1, \"\\u0061\": 1}", "a: stands twice");
-	refuses("{\"x\": [0, {\"y\": {\"a\": 1, \"b\": 2, \"a\": 3}}]}", "x[1].y.a: stands twice");
-	refuses("[[], {\"a\": 1, \"a\": 1}]", "[1].a: stands twice");
+	refuses_text("{\"a\": 1, \"a\": 1}", "a: stands twice");
+	refuses_text("{\"a\": 1, \"\\u0061\": 1}", "a: stands twice");
+	refuses_text("{\"x\": [0, {\"y\": {\"a\": 1, \"b\": 2, \"a\": 3}}]}",
+		     "x[1].y.a: stands twice");
+	refuses_text("[[], {\"a\": 1, \"a\": 1}]", "[1].a: stands twice");
 
 	text_str(&many, "{");
 	for (int i = 0; i < 1000; i++)
@@ -120,7 +122,7 @@ static void test_duplicates(void)
 	text_printf(&unique, "%s\"last\": 0}", many.str);
 	accepts(unique.str);
 	text_str(&many, "\"key 517\": 0}");
-	refuses(many.str, "key 517: stands twice");
+	refuses_text(many.str, "key 517: stands twice");
 }
 
 static void write_sample(struct json_writer *writer)

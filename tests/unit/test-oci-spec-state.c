@@ -1,4 +1,5 @@
 #include "oci-spec/state.h"
+#include "tests/unit/quote.h"
 #include "tests/unit/tap.h"
 
 #include <errno.h>
@@ -23,11 +24,11 @@ static const struct container_state sample = {
 	.annotations = { .v = annotations, .n = 1 },
 };
 
-#define RECORD                                                                                                \
-	"{\"id\":\"c\",\"bundle\":\"/b\",\"rootfs\":\"/b/rootfs\",\"created\":\"2025-01-02T03:04:05Z\","      \
-	"\"owner\":\"root\",\"mode\":\"container\",\"init\":{\"pid\":42,\"startTime\":18446744073709551615}," \
-	"\"cgroupDriver\":\"cgroupfs\",\"cgroupPaths\":[\"memory:/sys/fs/cgroup/memory/c\","                  \
-	"\":/sys/fs/cgroup/c\"],\"annotations\":{\"k\":\"v\"}}"
+static const char record[] =
+	"{'id':'c','bundle':'/b','rootfs':'/b/rootfs','created':'2025-01-02T03:04:05Z',"
+	"'owner':'root','mode':'container','init':{'pid':42,'startTime':18446744073709551615},"
+	"'cgroupDriver':'cgroupfs','cgroupPaths':['memory:/sys/fs/cgroup/memory/c',"
+	"':/sys/fs/cgroup/c'],'annotations':{'k':'v'}}";
 
 static void test_record(void)
 {
@@ -36,12 +37,12 @@ static void test_record(void)
 	struct container_state state;
 
 	state_write(&sample, &text);
-	is_str(text.str, RECORD);
+	is_str(text.str, json_of(record, &arena));
 	is_int(state_parse(text.str, text.len, &arena, &state, &err), 0);
 	ok(state.init.pid == 42 && state.init.start_time == UINT64_MAX, "who the init is");
 	ok(!state.intel_rdt_path, "what is absent is NULL");
 	state_write(&state, &again);
-	is_str(again.str, RECORD);
+	is_str(again.str, json_of(record, &arena));
 
 	is_int(state_parse("{}", 2, &arena, &state, &err), -EINVAL);
 	is_str(err.msg, "id: is missing");
@@ -56,24 +57,26 @@ static void test_oci(void)
 
 	state_write_oci(&sample, STATUS_RUNNING, true, &compact);
 	is_str(compact.str,
-	       "{\"ociVersion\":\"1.3.0\",\"id\":\"c\",\"pid\":42,\"status\":\"running\","
-	       "\"bundle\":\"/b\",\"rootfs\":\"/b/rootfs\",\"created\":\"2025-01-02T03:04:05Z\","
-	       "\"annotations\":{\"k\":\"v\"},\"owner\":\"root\"}");
+	       json_of("{'ociVersion':'1.3.0','id':'c','pid':42,'status':'running','bundle':'/b',"
+		       "'rootfs':'/b/rootfs','created':'2025-01-02T03:04:05Z',"
+		       "'annotations':{'k':'v'},'owner':'root'}",
+		       &arena));
 
 	struct container_state stopped = sample;
 	stopped.annotations.n = 0;
 	stopped.owner = NULL;
 	state_write_oci(&stopped, STATUS_STOPPED, false, &indented);
-	is_str(indented.str, "{\n"
-			     "  \"ociVersion\": \"1.3.0\",\n"
-			     "  \"id\": \"c\",\n"
-			     "  \"pid\": 0,\n"
-			     "  \"status\": \"stopped\",\n"
-			     "  \"bundle\": \"/b\",\n"
-			     "  \"rootfs\": \"/b/rootfs\",\n"
-			     "  \"created\": \"2025-01-02T03:04:05Z\",\n"
-			     "  \"owner\": \"\"\n"
-			     "}");
+	is_str(indented.str, json_of("{\n"
+				     "  'ociVersion': '1.3.0',\n"
+				     "  'id': 'c',\n"
+				     "  'pid': 0,\n"
+				     "  'status': 'stopped',\n"
+				     "  'bundle': '/b',\n"
+				     "  'rootfs': '/b/rootfs',\n"
+				     "  'created': '2025-01-02T03:04:05Z',\n"
+				     "  'owner': ''\n"
+				     "}",
+				     &arena));
 	is_str(container_status_name(STATUS_CREATING), "creating");
 	is_str(container_status_name(STATUS_CREATED), "created");
 	is_str(container_status_name(STATUS_PAUSED), "paused");
