@@ -35,14 +35,14 @@ struct rootfs_cgroup {
 struct rootfs_env {
 	const char *bundle; // absolute; relative sources of bind mounts start here
 	const char *rootfs; // absolute path of root.path
-	bool userns; // the init is in a user namespace other than the host's first one: device
-		     // nodes can't be made, only bound
+	// The init is in a user namespace other than the host's first one: it can't make device nodes.
+	bool userns;
 	bool new_cgroupns; // it has a cgroup namespace of its own: cgroup2 is mounted, not bound
 	bool new_netns;	   // sysfs can be mounted only by the owner of the network namespace
 	bool unified;	   // the host is cgroup v2 alone
 	bool no_pivot;	   // --no-pivot: MS_MOVE and chroot
-	LIST(struct rootfs_cgroup)
-	cgroups; // in the order of the host; empty: cgroup mounts are refused
+	const struct rootfs_cgroup *cgroups; // in the host's order; none: cgroup mounts are refused
+	size_t cgroup_count;
 };
 
 struct rootfs_plan;
