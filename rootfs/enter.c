@@ -22,8 +22,8 @@ static int stop_propagation(const struct rootfs_plan *plan, int old_root, struct
 	return 0;
 }
 
-// pivot_root(2), "pivot_root(".", ".")": the old root ends up on top of the new one, and is what umount2(".")
-// takes away.
+// pivot_root(2), "pivot_root(".", ".")": the old root ends up on top of the new one, and is what
+// umount2(".") takes away.
 static int pivot(const struct rootfs_plan *plan, struct err *err)
 {
 	scope_fd int old_root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -42,8 +42,9 @@ static int pivot(const struct rootfs_plan *plan, struct err *err)
 
 // ---- --no-pivot ----
 
-// A procfs or sysfs of the host stays mounted below the new root, out of reach. But in a user namespace the mere
-// presence of a whole one permits new ones, against what masks are to hide: they go, or are covered.
+// A procfs or sysfs of the host stays mounted below the new root, out of reach. But in a user
+// namespace the mere presence of a whole one permits new ones, against what masks are to hide: they
+// go, or are covered.
 static void hide_mount(const char *path)
 {
 	if (umount2(path, MNT_DETACH) == 0)

@@ -26,7 +26,8 @@ static const struct {
 // Those for which there is no parameter.
 #define SB_MOUNT_ONLY ((unsigned int)(MS_I_VERSION | MS_SILENT | MS_POSIXACL))
 
-// The error of a call on `fsfd`, with the words that the kernel left there (`e tmpfs: Bad value for 'size'`).
+// The error of a call on `fsfd`, with the words that the kernel left there (`e tmpfs: Bad value for
+// 'size'`).
 static int fs_error(int fsfd, struct err *err, const char *what, const char *about)
 {
 	const int code = errno;
@@ -174,8 +175,8 @@ static void join_data(const struct mount_op *op, struct text *data)
 		text_printf(data, "%scontext=\"%s\"", data->len ? "," : "", op->label);
 }
 
-// What mount(2) made is found by its name alone. Whoever turned the name elsewhere meanwhile is noticed: it isn't
-// the root of a mount that has come to exist since.
+// What mount(2) made is found by its name alone. Whoever turned the name elsewhere meanwhile is
+// noticed: it isn't the root of a mount that has come to exist since.
 static int find_mount(const struct mount_op *op, int root_fd, int target, struct err *err)
 {
 	struct statx below, above;

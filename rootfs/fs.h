@@ -7,20 +7,24 @@
 
 #include <sys/stat.h>
 
-// Makes the file system of `op`, detached, with the attributes of the mount itself. `place` is where it is to be
-// attached: a tmpfs takes its mode from there unless it has one of its own (NULL: none to take). Returns the
-// descriptor of the mount, or a negative errno; the error holds what the kernel had to say.
+// Makes the file system of `op`, detached, with the attributes of the mount itself. `place` is
+// where it is to be attached: a tmpfs takes its mode from there unless it has one of its own (NULL:
+// none to take). Returns the descriptor of the mount, or a negative errno; the error holds what the
+// kernel had to say.
 int fs_create(const struct mount_op *op, const struct stat *place, struct err *err);
 
-// True where fsconfig(2) can't express the options: values longer than 255 bytes, values with quotes or escapes
-// that the file system parses itself, and three flags of the super block. mount(2) can.
+// True where fsconfig(2) can't express the options: values longer than 255 bytes, values with
+// quotes or escapes that the file system parses itself, and three flags of the super block.
+// mount(2) can.
 bool fs_needs_mount(const struct mount_op *op);
 
-// mount(2) for these, on what `target` stands for: it becomes the working directory, so that no name of the
-// container is looked up. Returns the descriptor of the mount, found again below `root_fd`.
+// mount(2) for these, on what `target` stands for: it becomes the working directory, so that no
+// name of the container is looked up. Returns the descriptor of the mount, found again below
+// `root_fd`.
 int fs_mount(const struct mount_op *op, int root_fd, int target, struct err *err);
 
-// `remount`: options of the file system that is mounted at `target`, then the attributes of the mount.
+// `remount`: options of the file system that is mounted at `target`, then the attributes of the
+// mount.
 int fs_reconfigure(const struct mount_op *op, int target, struct err *err);
 
 // True if this host has SELinux, so that contexts mean something.

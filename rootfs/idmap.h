@@ -6,7 +6,7 @@
 #include "base/err.h"
 #include "oci-spec/types.h"
 
-// Makes a user namespace with these mappings, by way of a process that lives as long as the call. Returns a
-// descriptor of it. Needs the rights to map all of the ids.
+// Makes a user namespace with these mappings, by way of a process that lives as long as the call.
+// Returns a descriptor of it. Needs the rights to map all of the ids.
 int idmap_userns(const struct oci_id_mappings *uids, const struct oci_id_mappings *gids,
 		 struct err *err);

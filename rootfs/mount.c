@@ -34,8 +34,8 @@ int mount_set_idmap(struct mount_op *op, int fd, struct err *err)
 	return 0;
 }
 
-// In a user namespace the flags of the host's mounts are locked: more can be added, none taken away. What
-// can't be granted stays as strict as the host has it.
+// In a user namespace the flags of the host's mounts are locked: more can be added, none taken
+// away. What can't be granted stays as strict as the host has it.
 static int set_attrs(int fd, unsigned int flags, const struct mount_attrs *attrs, struct err *err)
 {
 	const struct mount_attr wanted = { .attr_set = attrs->set, .attr_clr = attrs->clear };
@@ -51,7 +51,8 @@ static int set_attrs(int fd, unsigned int flags, const struct mount_attrs *attrs
 	return 0;
 }
 
-// Flags of a new file system are already set; those of a bind mount, and what spans a tree, are not.
+// Flags of a new file system are already set; those of a bind mount, and what spans a tree, are
+// not.
 static int dress(struct mount_op *op, int fd, bool fresh, struct err *err)
 {
 	if (mount_set_idmap(op, fd, err) < 0)
@@ -75,7 +76,8 @@ static uint64_t mount_id(int fd)
 	return statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &stx) < 0 ? 0 : stx.stx_mnt_id;
 }
 
-// The plan has refused targets that are named below /proc. A link of the image can still lead there.
+// The plan has refused targets that are named below /proc. A link of the image can still lead
+// there.
 static int check_not_in_proc(const struct rootfs_plan *plan, const struct mount_op *op, int target,
 			     struct err *err)
 {
@@ -182,7 +184,8 @@ static int copy_symlink(const struct rootfs_plan *plan, const struct mount_op *o
 
 // ---- file systems ----
 
-// Where the kernel refuses the file system for want of rights over its namespace, the host's own is shown.
+// Where the kernel refuses the file system for want of rights over its namespace, the host's own is
+// shown.
 static int bind_instead(struct rootfs_plan *plan, struct mount_op *op, struct err *err)
 {
 	log_debug("mount %s: %s: bound from %s instead", op->target, err->msg, op->fallback);
@@ -262,8 +265,8 @@ static int run(struct rootfs_plan *plan, struct mount_op *op, struct err *err)
 
 // ---- the root ----
 
-// The mount on which the root is to be attached must not be shared, or the host would see all of it. It is
-// the first directory upwards that is the root of a mount.
+// The mount on which the root is to be attached must not be shared, or the host would see all of
+// it. It is the first directory upwards that is the root of a mount.
 static int make_parent_private(int place, struct err *err)
 {
 	scope_fd int dir = openat(place, ".", O_PATH | O_CLOEXEC);

@@ -19,8 +19,8 @@ struct option {
 	unsigned int sb_set, sb_clear;
 };
 
-// Access times are one field of three values: whoever sets one clears the field, and clearing it alone gives
-// the kernel's default, relatime. So `norelatime` has nothing to do.
+// Access times are one field of three values: whoever sets one clears the field, and clearing it
+// alone gives the kernel's default, relatime. So `norelatime` has nothing to do.
 #define ATIME MOUNT_ATTR__ATIME
 
 // Sorted by name: it is searched, and `moat features` lists it.
@@ -173,19 +173,24 @@ static void print_word(struct text *out, const char *key, const char *name, bool
 	*first = false;
 }
 
-// The words of `effect` whose flags are all in the given ones. RELATIME is no flag but their absence.
+// The words of `effect` whose flags are all in the given ones. Relatime is no flag but the absence
+// of others; where the whole field of access times is meant, that is `atime`.
 static void print_flags(struct text *out, const char *key, enum option_effect effect,
 			uint64_t flags, unsigned int sb)
 {
+	const bool whole_atime = (flags & ATIME) == ATIME;
 	bool first = true;
 
+	if (whole_atime)
+		print_word(out, key, "atime", &first);
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
 		const struct option *option = &table[i];
 
 		if (option->effect != effect || (!option->set && !option->sb_set))
 			continue;
-		if (option->set ? (option->set & flags) == option->set :
-				  (option->sb_set & sb) == option->sb_set)
+		if (whole_atime && (option->set & ATIME))
+			continue;
+		if (option->set ? (option->set & ~flags) == 0 : (option->sb_set & ~sb) == 0)
 			print_word(out, key, option->name, &first);
 	}
 }

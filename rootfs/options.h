@@ -38,8 +38,8 @@ struct mount_options {
 	struct oci_strings data; // for the file system, `key=value` or `key`
 };
 
-// Decodes the options; of words that contradict each other the last one wins. The lists live in `arena`,
-// the strings are the spec's.
+// Decodes the options; of words that contradict each other the last one wins. The lists live in
+// `arena`, the strings are the spec's.
 void options_decode(const struct oci_strings *words, struct arena *arena,
 		    struct mount_options *options);
 

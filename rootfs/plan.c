@@ -49,8 +49,9 @@ static const struct oci_namespace *find_namespace(const struct oci_spec *spec,
 
 // ---- mounts ----
 
-// The files below /proc that lxcfs and engines put their own in place of. Any other mount there could hide
-// from moat what it must write to, or show what the masks are to hide (CVE-2019-16884, CVE-2025-52881).
+// The files below /proc that lxcfs and engines put their own in place of. Any other mount there
+// could hide from moat what it must write to, or show what the masks are to hide (CVE-2019-16884,
+// CVE-2025-52881).
 static const char *const proc_files[] = {
 	"/proc/cpuinfo",
 	"/proc/diskstats",
@@ -147,8 +148,8 @@ static void plan_cgroup_links(struct planner *p, const char *target, const char 
 	}
 }
 
-// On v1 and hybrid hosts a cgroup mount is a tmpfs with a directory for each hierarchy. Each is bound, also
-// in a cgroup namespace: it shows the same, and costs half of what a new mount does.
+// On v1 and hybrid hosts a cgroup mount is a tmpfs with a directory for each hierarchy. Each is
+// bound, also in a cgroup namespace: it shows the same, and costs half of what a new mount does.
 static void plan_cgroup_v1(struct planner *p, struct mount_op *op)
 {
 	const struct mount_options given = op->options;
@@ -209,8 +210,8 @@ static int plan_mqueue(struct planner *p, struct mount_op *op, struct err *err)
 	return 0;
 }
 
-// gid=5, the group `tty`, stands in every engine's default; a small user namespace doesn't map it, and the
-// kernel would refuse it.
+// gid=5, the group `tty`, stands in every engine's default; a small user namespace doesn't map it,
+// and the kernel would refuse it.
 static int plan_devpts(struct planner *p, struct mount_op *op, struct err *err)
 {
 	const struct oci_id_mappings *map = &p->spec->linux->gid_mappings;
@@ -291,7 +292,8 @@ static int plan_mounts(struct planner *p, struct err *err)
 {
 	size_t room = p->spec->mounts.n;
 
-	// What one cgroup mount can become: a tmpfs, a mount for each hierarchy, a link for each controller.
+	// What one cgroup mount can become: a tmpfs, a mount for each hierarchy, a link for each
+	// controller.
 	size_t most = 1;
 	for (size_t i = 0; i < p->env->cgroup_count; i++)
 		most += 2 + strlen(p->env->cgroups[i].name) / 2;

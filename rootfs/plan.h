@@ -1,7 +1,7 @@
 // plan: the data that the planner writes and the appliers run. Internal to rootfs/.
 //
-// Everything above a "state" line is decided by rootfs_plan_make() and printable; what is below it are the
-// descriptors that appear while the plan is applied.
+// Everything above a "state" line is decided by rootfs_plan_make() and printable; what is below it
+// are the descriptors that appear while the plan is applied.
 #pragma once
 
 #include "rootfs/options.h"
@@ -11,7 +11,7 @@ enum mount_kind {
 	MOUNT_BIND,
 	MOUNT_FS,
 	MOUNT_REMOUNT,
-	MOUNT_SYMLINK, // of a cgroup v1 controller to the directory that it shares: `cpu` -> `cpu,cpuacct`
+	MOUNT_SYMLINK, // of a cgroup v1 controller to the directory that it shares
 };
 
 struct mount_op {
@@ -19,11 +19,10 @@ struct mount_op {
 	const char *target; // clean and absolute, in the container
 	const char *source; // BIND: absolute on the host; FS: its source; SYMLINK: what it says
 	const char *fstype;
-	const char *label; // SELinux context, where the host has SELinux; NULL: none
-	const char *
-		fallback; // FS: source of a bind where the kernel doesn't let us mount it; NULL: none
+	const char *label;    // SELinux context, where the host has SELinux; NULL: none
+	const char *fallback; // FS: source of a bind where the kernel refuses us; NULL: none
 	struct mount_options options;
-	bool late_readonly; // becomes read-only when all is done: other mounts and devices lie in it
+	bool late_readonly; // becomes read-only when all that lies in it is made
 	const struct oci_id_mappings *uid_mappings, *gid_mappings; // of the idmap
 	const char *userns_path; // of the idmap, instead of mappings; NULL: none
 

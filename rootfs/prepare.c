@@ -7,8 +7,8 @@
 
 #include <fcntl.h>
 
-// A copy made out here is still a peer of the host's mount. It becomes what it would have been as a copy made in
-// the container's namespace, whose tree has `old_propagation`.
+// A copy made out here is still a peer of the host's mount. It becomes what it would have been as a
+// copy made in the container's namespace, whose tree has `old_propagation`.
 static int leave_peers(const struct rootfs_plan *plan, int fd, struct err *err)
 {
 	const unsigned int propagation = plan->old_propagation & (MS_PRIVATE | MS_UNBINDABLE) ?

@@ -68,7 +68,7 @@ static int make_readonly(const struct rootfs_plan *plan, const char *path, struc
 
 struct masks {
 	int null; // the container's /dev/null, or -1 before the first use
-	int dir; // an empty read-only tmpfs, or -1; attached to the first directory, copied to the others
+	int dir;  // an empty read-only tmpfs, or -1 before the first use
 };
 
 static void masks_close(struct masks *masks)
@@ -77,8 +77,8 @@ static void masks_close(struct masks *masks)
 	scope_close_fd(&masks->dir);
 }
 
-// What covers the files must be the null device itself, not what somebody has put there (CVE-2025-31133). From
-// here on it is used by descriptor.
+// What covers the files must be the null device itself, not what somebody has put there
+// (CVE-2025-31133). From here on it is used by descriptor.
 static int open_null(const struct rootfs_plan *plan, struct err *err)
 {
 	scope_fd int fd = path_open_in_root(plan->root_fd, DEV_DIR "/null", O_PATH | O_NOFOLLOW, 0);
@@ -104,8 +104,8 @@ static int mask_file(const struct rootfs_plan *plan, struct masks *masks, int ta
 	return 0;
 }
 
-// One tmpfs serves all. The first directory gets the mount itself and not a copy: to close a detached mount costs a
-// wait for all processors, as much as all the other masks.
+// One tmpfs serves all. The first directory gets the mount itself and not a copy: to close a
+// detached mount costs a wait for all processors, as much as all the other masks.
 static int mask_dir(const struct rootfs_plan *plan, struct masks *masks, int target,
 		    struct err *err)
 {

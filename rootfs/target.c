@@ -35,7 +35,8 @@ static int append(char *path, const char *name, size_t len)
 	return 0;
 }
 
-// Puts the content of the link `name`, which leads nowhere yet, in place of it. 1: done; 0: it is no link.
+// Puts the content of the link `name`, which leads nowhere yet, in place of it. 1: done; 0: it is
+// no link.
 static int splice_link(int root_fd, struct walk *walk, const char *name, const char *rest)
 {
 	char link[PATH_MAX];
@@ -69,8 +70,8 @@ static int make(int dir, const char *name, bool file)
 	return 0;
 }
 
-// One component forward: opens it, or makes it, or takes what a dangling link says instead. 1: that was the
-// last one, and walk->dir stands for it.
+// One component forward: opens it, or makes it, or takes what a dangling link says instead. 1: that
+// was the last one, and walk->dir stands for it.
 static int step(int root_fd, struct walk *walk, unsigned int flags)
 {
 	const char *name = walk->todo + strspn(walk->todo, "/");
@@ -168,7 +169,8 @@ int target_open(int root_fd, const char *path, unsigned int flags, bool *created
 	if (fd < 0 || !real)
 		return take_fd(&fd);
 
-	// The image could have led us, or someone who shares the root could have, to a place of their own.
+	// The image could have led us, or someone who shares the root could have, to a place of
+	// their own.
 	if (fstat(fd, &st) < 0)
 		return err_sys(err, "look at the mount point");
 	if (!S_ISDIR(st.st_mode))

@@ -7,8 +7,8 @@
 #include <stdint.h>
 #include <sys/mount.h>
 
-// A detached copy of the mount at (dirfd, path), `flags` being 0, AT_RECURSIVE, AT_SYMLINK_NOFOLLOW or
-// AT_EMPTY_PATH.
+// A detached copy of the mount at (dirfd, path), `flags` being 0, AT_RECURSIVE, AT_SYMLINK_NOFOLLOW
+// or AT_EMPTY_PATH.
 static inline int tree_clone(int dirfd, const char *path, unsigned int flags)
 {
 	return open_tree(dirfd, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | flags);
