@@ -123,7 +123,7 @@ struct object {
 		struct opt_i32: KIND_OPT_I32,       \
 		struct opt_i64: KIND_OPT_I64,       \
 		char *: KIND_STRING,                \
-		const char *: KIND_STRING,                \
+		const char *: KIND_STRING,          \
 		struct oci_strings: KIND_STRINGS,   \
 		struct oci_pairs: KIND_PAIRS)
 

@@ -25,7 +25,7 @@ static void begin_value(struct json_writer *writer, const char *key)
 	writer->more = true;
 }
 
-static void open(struct json_writer *writer, const char *key, const char *bracket)
+static void open_bracket(struct json_writer *writer, const char *key, const char *bracket)
 {
 	begin_value(writer, key);
 	text_str(writer->out, bracket);
@@ -33,7 +33,7 @@ static void open(struct json_writer *writer, const char *key, const char *bracke
 	writer->more = false;
 }
 
-static void close(struct json_writer *writer, const char *bracket)
+static void close_bracket(struct json_writer *writer, const char *bracket)
 {
 	writer->depth--;
 	if (writer->more)
@@ -44,22 +44,22 @@ static void close(struct json_writer *writer, const char *bracket)
 
 void json_open_object(struct json_writer *writer, const char *key)
 {
-	open(writer, key, "{");
+	open_bracket(writer, key, "{");
 }
 
 void json_open_array(struct json_writer *writer, const char *key)
 {
-	open(writer, key, "[");
+	open_bracket(writer, key, "[");
 }
 
 void json_close_object(struct json_writer *writer)
 {
-	close(writer, "}");
+	close_bracket(writer, "}");
 }
 
 void json_close_array(struct json_writer *writer)
 {
-	close(writer, "]");
+	close_bracket(writer, "]");
 }
 
 void json_write_str(struct json_writer *writer, const char *key, const char *value)

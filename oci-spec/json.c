@@ -142,13 +142,11 @@ static const char *repeated_of_few(const struct json *object)
 	return NULL;
 }
 
-static const char *repeated_of_many(const struct json *object)
+static const char *repeated_of_many(const struct json *object, struct arena *arena)
 {
-	scope_free const char **keys = calloc(object->count, sizeof(*keys));
+	const char **keys = arena_new(arena, const char *, object->count);
 	size_t n = 0;
 
-	if (!keys)
-		return object->first->key; // refusing is the safe answer
 	for (const struct json *member = object->first; member; member = member->next)
 		keys[n++] = member->key;
 	qsort(keys, n, sizeof(*keys), compare_keys);
@@ -183,7 +181,7 @@ static int on_close_object(void *ctx)
 	struct parser *parser = ctx;
 	const struct json *object = parser->stack[parser->depth - 1].node;
 	const char *key = object->count <= FEW_KEYS ? repeated_of_few(object) :
-						      repeated_of_many(object);
+						      repeated_of_many(object, parser->arena);
 
 	if (key)
 		return refuse_repeated_key(parser, key);
