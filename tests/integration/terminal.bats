@@ -39,7 +39,7 @@ ended() { ! kill -0 "$spawned" 2>/dev/null; }
 	moat run -d --console-socket "$T/console" -b "$BUNDLE" "$ID" >/dev/null 2>&1
 	wait_for 5 shows ready
 	printf '\003' >&8
-	wait_for 5 shows '^int|int$'
+	wait_for 5 shows 'int.?$'
 	printf '\004' >&8
 	wait_for 5 shows eof
 }
@@ -54,6 +54,14 @@ ended() { ! kill -0 "$spawned" 2>/dev/null; }
 }
 
 @test "terminal: ONLCR is off" {
+	config '.process.terminal = true'
+	set_args stty -a
+	attempt moat_on_terminal run -b "$BUNDLE" "$ID"
+	assert_has "$output" -onlcr
+}
+
+@test "terminal: ONLCR is off when the console socket hands it over" {
+	requires_moat "ONLCR off without the engine's doing"
 	# busybox's stty wants a size.
 	with_console 24 80
 	set_args sh -c 'until stty size; do sleep 0.02; done; stty -a; printf "a\nb\n"; echo done'
@@ -128,7 +136,7 @@ ended() { ! kill -0 "$spawned" 2>/dev/null; }
 		sh -c 'tty; until stty size; do sleep 0.02; done; stty -a; echo done' >/dev/null 2>&1
 	wait_for 5 shows done
 	shows '/dev/pts/0'
-	shows '-onlcr'
+	[ "$RUNTIME" != moat ] || shows '-onlcr'
 }
 
 @test "terminal: exec --process says terminal and consoleSize" {
