@@ -50,3 +50,19 @@ sees() { [[ $(leftovers) == *"$1"* ]]; }
 	refute fails 0 '' false
 	refute wait_for 0 false
 }
+
+@test "harness: the attacker of security.bats overwrites a program that is not protected" {
+	cp "$TEMPLATE/bin/probe" "$BUNDLE/rootfs/victim"
+	config '.process.capabilities |= map_values(. + ["CAP_DAC_OVERRIDE", "CAP_SYS_PTRACE"])'
+	set_args sh -c 'probe overwrite & while :; do /victim syscall 39 >/tmp/null 2>&1; done'
+	start_container
+	wait_for 10 grep -q overwritten "$T/$ID.out"
+}
+
+@test "harness: exchange does swap" {
+	mkdir "$T/a"
+	: >"$T/b"
+	spawn "$HELPERS/exchange" "$T/a" "$T/b"
+	wait_for 5 test -f "$T/a"
+	wait_for 5 test -d "$T/a"
+}

@@ -6,6 +6,9 @@
  *   probe keyring                       print the id and description of the session keyring
  *   probe notify TEXT                   send TEXT to $NOTIFY_SOCKET
  *   probe touch BYTES                   use that much memory, then print "touched"
+ *   probe overwrite                     look for processes that run another program than those of
+ *                                       this container and try to write to it; print "ready", and
+ *                                       "overwritten" if that succeeds; go on until killed
  */
 #include <err.h>
 #include <errno.h>
@@ -16,6 +19,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -88,6 +92,47 @@ static void probe_touch(char **argv)
 	puts("touched");
 }
 
+/* Try to open for writing what `fd` (O_PATH) is: it may be busy until its process has ended. */
+static void overwrite_program(int fd)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	for (int i = 0; i < 2000; i++) {
+		int target = open(path, O_WRONLY | O_CLOEXEC);
+
+		if (target >= 0 && write(target, "#!/bad\n", 7) == 7)
+			puts("overwritten");
+		if (target >= 0)
+			close(target);
+		else if (errno != ETXTBSY)
+			break;
+	}
+}
+
+static void probe_overwrite(char **argv)
+{
+	struct stat busybox, program;
+	char path[64];
+
+	(void)argv;
+	setbuf(stdout, NULL);
+	if (stat("/bin/busybox", &busybox) < 0)
+		err(1, "stat /bin/busybox");
+	puts("ready");
+	for (int pid = 2;; pid = pid < 400 ? pid + 1 : 2) {
+		int fd;
+
+		snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+		fd = open(path, O_PATH | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		if (fstat(fd, &program) == 0 && program.st_ino != busybox.st_ino)
+			overwrite_program(fd);
+		close(fd);
+	}
+}
+
 static const struct {
 	const char *name;
 	int args;
@@ -95,7 +140,7 @@ static const struct {
 } probes[] = {
 	{ "syscall", 1, probe_syscall },   { "syscall32", 1, probe_syscall32 },
 	{ "keyring", 0, probe_keyring },   { "notify", 1, probe_notify },
-	{ "touch", 1, probe_touch },
+	{ "touch", 1, probe_touch },       { "overwrite", 0, probe_overwrite },
 };
 
 int main(int argc, char **argv)
@@ -105,5 +150,5 @@ int main(int argc, char **argv)
 			probes[i].run(argv + 2);
 			return 0;
 		}
-	errx(2, "usage: probe syscall|syscall32|keyring|notify|touch ...");
+	errx(2, "usage: probe syscall|syscall32|keyring|notify|touch|overwrite ...");
 }
