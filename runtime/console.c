@@ -140,7 +140,7 @@ int console_connect(const char *path, struct err *err)
 	if (sock < 0)
 		return err_sys(err, "socket");
 	if (strlen(path) < sizeof(addr.sun_path)) {
-		strcpy(addr.sun_path, path);
+		snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
 	} else {
 		file = open(path, O_PATH | O_CLOEXEC);
 		if (file < 0)

@@ -1,0 +1,189 @@
+#include "namespaces/namespaces.h"
+
+#include "base/io.h"
+#include "base/scope.h"
+#include "base/sys.h"
+#include "namespaces/birth.h"
+#include "namespaces/idmap.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/nsfs.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+struct passage {
+	const struct ns_plan *plan;
+	int fds[OCI_NS_COUNT]; // the namespaces to join, -1: none
+	uint64_t pending;      // those not joined yet
+	bool joins_user;
+};
+
+static void passage_close(struct passage *passage)
+{
+	for (size_t i = 0; i < OCI_NS_COUNT; i++)
+		scope_close_fd(&passage->fds[i]);
+}
+
+#define scope_passage __attribute__((cleanup(passage_close)))
+
+// Joining the user namespace that one is in is an error to the kernel; to us it is done.
+static int is_own_userns(int fd, bool *own, struct err *err)
+{
+	struct stat theirs, ours;
+
+	if (fstat(fd, &theirs) < 0 || stat("/proc/self/ns/user", &ours) < 0)
+		return err_sys(err, "stat user namespace");
+	*own = theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino;
+	return 0;
+}
+
+static int open_namespace(enum oci_namespace_type type, const char *path, struct err *err)
+{
+	scope_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_sys(err, "open %s namespace %s", ns_type_name(type), path);
+	int flag = ioctl(fd, NS_GET_NSTYPE);
+	if (flag < 0 || (uint64_t)flag != ns_type_flag(type))
+		return err_set(err, EINVAL, "%s: not a %s namespace", path, ns_type_name(type));
+	return take_fd(&fd);
+}
+
+static int open_namespaces(struct passage *passage, struct err *err)
+{
+	const struct ns_plan *plan = passage->plan;
+	bool own = false;
+	int ret = 0;
+
+	for (size_t i = 0; i < OCI_NS_COUNT && ret >= 0; i++)
+		if (plan->paths[i])
+			ret = passage->fds[i] = open_namespace(i, plan->paths[i], err);
+	if (ret >= 0 && plan->join & CLONE_NEWUSER)
+		ret = is_own_userns(passage->fds[OCI_NS_USER], &own, err);
+	passage->pending = own ? plan->join & ~(uint64_t)CLONE_NEWUSER : plan->join;
+	passage->joins_user = passage->pending & CLONE_NEWUSER;
+	return ret < 0 ? ret : 0;
+}
+
+// Joins what is pending among `flags`, as far as the rights go: those that need others stay
+// pending, which isn't an error yet, but leaves one in *err.
+static int join(struct passage *passage, uint64_t flags, struct err *err)
+{
+	for (size_t i = 0; i < OCI_NS_COUNT; i++) {
+		const uint64_t flag = ns_type_flag(i);
+
+		if (!(passage->pending & flags & flag))
+			continue;
+		if (setns(passage->fds[i], (int)flag) == 0)
+			passage->pending &= ~flag;
+		else if (err_sys(err, "join %s namespace %s", ns_type_name(i),
+				 passage->plan->paths[i]) != -EPERM)
+			return -err->code;
+	}
+	return 0;
+}
+
+static int write_offset(int proc, int clock, const struct oci_time_offset *offset, struct err *err)
+{
+	char line[64];
+
+	if (!offset)
+		return 0;
+	snprintf(line, sizeof(line), "%d %" PRId64 " %u\n", clock, offset->secs, offset->nanosecs);
+	int ret = io_write_str(proc, "timens_offsets", line, err);
+	return ret < 0 ? err_wrap(err, "linux.timeOffsets") : 0;
+}
+
+// The offsets can be set as long as nobody is in the time namespace; the first one in is the child.
+// They are the new user namespace's to set, if there is one.
+static int make_time_namespace(const struct ns_plan *plan, int proc, struct err *err)
+{
+	if (unshare((int)(plan->create & CLONE_NEWUSER) | CLONE_NEWTIME) < 0)
+		return err_sys(err, "make time namespace");
+	int ret = write_offset(proc, CLOCK_MONOTONIC, plan->time_offsets->monotonic, err);
+	return ret < 0 ? ret :
+			 write_offset(proc, CLOCK_BOOTTIME, plan->time_offsets->boottime, err);
+}
+
+// Rights are with the caller first, and after the user namespace has been entered with what belongs
+// to that: each namespace is tried at both times.
+static int in_stage(void *context, struct err *err)
+{
+	const uint64_t all = ~(uint64_t)0;
+	struct passage *passage = context;
+	// Opened before another mount namespace takes it out of sight.
+	scope_fd int proc = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int ret;
+
+	if (proc < 0)
+		return err_sys(err, "open /proc/self");
+	if (passage->pending & (CLONE_NEWPID | CLONE_NEWUSER))
+		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	ret = join(passage, all & ~(uint64_t)CLONE_NEWUSER, err);
+	if (ret == 0 && passage->joins_user) {
+		ret = join(passage, CLONE_NEWUSER, err);
+		if (ret == 0 && !(passage->pending & CLONE_NEWUSER))
+			ret = idmap_expect(passage->plan, proc, err);
+		if (ret == 0)
+			ret = join(passage, all, err);
+	}
+	// Too late for these once the child is born.
+	if (ret == 0 && passage->pending & (CLONE_NEWPID | CLONE_NEWUSER))
+		ret = -err->code;
+	if (ret == 0 && passage->plan->time_offsets)
+		ret = make_time_namespace(passage->plan, proc, err);
+	return ret;
+}
+
+static int in_parent(void *context, pid_t child, struct err *err)
+{
+	const struct passage *passage = context;
+
+	return idmap_write(passage->plan, child, err);
+}
+
+static int in_child(void *context, struct err *err)
+{
+	struct passage *passage = context;
+	const uint64_t create = passage->plan->create;
+	int ret = join(passage, passage->pending, err);
+
+	if (ret == 0 && passage->pending)
+		ret = -err->code;
+	if (ret == 0 && (create & CLONE_NEWUSER || passage->joins_user))
+		ret = idmap_become_root(passage->plan, err);
+	// Becoming another user has made the process not dumpable, so that its files in /proc are
+	// root's; an ordinary user's moat couldn't set its oom_score_adj. Nobody else is in here
+	// yet.
+	if (ret == 0 && create & CLONE_NEWUSER && create & CLONE_NEWPID)
+		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+	return ret;
+}
+
+int ns_spawn(const struct ns_plan *plan, struct ns_spawn *spawn, struct err *err)
+{
+	scope_passage struct passage passage = { .plan = plan };
+	struct ns_birth birth = {
+		.flags = plan->create & ~(uint64_t)CLONE_NEWCGROUP,
+		.in_stage = plan->stage ? in_stage : NULL,
+		.in_parent = plan->create & CLONE_NEWUSER ? in_parent : NULL,
+		.in_child = plan->join || plan->create & CLONE_NEWUSER ? in_child : NULL,
+		.context = &passage,
+	};
+
+	for (size_t i = 0; i < OCI_NS_COUNT; i++)
+		passage.fds[i] = -1;
+	// The stage makes these two, see make_time_namespace().
+	if (plan->time_offsets)
+		birth.flags &= ~(uint64_t)(CLONE_NEWTIME | CLONE_NEWUSER);
+	int ret = open_namespaces(&passage, err);
+	if (ret == 0)
+		ret = ns_birth_give(&birth, spawn, err);
+	return ret < 0 ? err_wrap(err, "namespaces") : ret;
+}
