@@ -64,36 +64,36 @@ static void add_optional(struct digest *digest, struct opt_u32 number)
 	add_number(digest, number.v);
 }
 
-void filter_digest(const struct oci_seccomp *profile, uint8_t out[DIGEST_BYTES])
+void filter_digest(const struct oci_seccomp *profile, uint8_t digest[DIGEST_BYTES])
 {
 	const struct scmp_version *version = seccomp_version();
-	struct digest digest;
+	struct digest sum;
 
-	digest_start(&digest);
-	add_number(&digest, CACHE_FORMAT);
-	add_number(&digest, version->major);
-	add_number(&digest, version->minor);
-	add_number(&digest, version->micro);
-	add_number(&digest, seccomp_arch_native());
-	add_number(&digest, profile->default_action);
-	add_optional(&digest, profile->default_errno_ret);
-	add_strings(&digest, &profile->architectures);
-	add_number(&digest, profile->syscalls.n);
+	digest_start(&sum);
+	add_number(&sum, CACHE_FORMAT);
+	add_number(&sum, version->major);
+	add_number(&sum, version->minor);
+	add_number(&sum, version->micro);
+	add_number(&sum, seccomp_arch_native());
+	add_number(&sum, profile->default_action);
+	add_optional(&sum, profile->default_errno_ret);
+	add_strings(&sum, &profile->architectures);
+	add_number(&sum, profile->syscalls.n);
 	for (size_t i = 0; i < profile->syscalls.n; i++) {
 		const struct oci_seccomp_rule *rule = &profile->syscalls.v[i];
 
-		add_strings(&digest, &rule->names);
-		add_number(&digest, rule->action);
-		add_optional(&digest, rule->errno_ret);
-		add_number(&digest, rule->args.n);
+		add_strings(&sum, &rule->names);
+		add_number(&sum, rule->action);
+		add_optional(&sum, rule->errno_ret);
+		add_number(&sum, rule->args.n);
 		for (size_t j = 0; j < rule->args.n; j++) {
-			add_number(&digest, rule->args.v[j].index);
-			add_number(&digest, rule->args.v[j].op);
-			add_number(&digest, rule->args.v[j].value);
-			add_number(&digest, rule->args.v[j].value_two);
+			add_number(&sum, rule->args.v[j].index);
+			add_number(&sum, rule->args.v[j].op);
+			add_number(&sum, rule->args.v[j].value);
+			add_number(&sum, rule->args.v[j].value_two);
 		}
 	}
-	digest_end(&digest, out);
+	digest_end(&sum, digest);
 }
 
 static void name_of(const uint8_t digest[DIGEST_BYTES], char name[2 * DIGEST_BYTES + 1])

@@ -49,7 +49,7 @@ static uint32_t arch_of(const char *name)
 
 	if (!str_starts(name, ARCH_PREFIX))
 		return 0;
-	for (name += strlen(ARCH_PREFIX); name[i] && i < sizeof(lower) - 1; i++)
+	for (name += strlen(ARCH_PREFIX); i < sizeof(lower) - 1 && name[i]; i++)
 		lower[i] = (char)tolower((unsigned char)name[i]);
 	lower[i] = '\0';
 	return seccomp_arch_resolve_name(lower);

@@ -4,7 +4,6 @@
 #include "process/filter.h"
 #include "tests/unit/tap.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
@@ -372,19 +371,10 @@ static void test_flags(void)
 	ok(!process_filter_flag_supported("SECCOMP_FILTER_FLAG_FAST"), "FAST is not");
 }
 
-// The one file of the cache; NULL: none or more. free() it.
-static char *only_file(int dirfd)
+static void name_of(const uint8_t digest[DIGEST_BYTES], char name[2 * DIGEST_BYTES + 1])
 {
-	char *name = NULL;
-	DIR *dir = fdopendir(openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-	size_t count = 0;
-
-	for (struct dirent *entry; (entry = readdir(dir));) {
-		if (entry->d_name[0] != '.' && ++count == 1)
-			name = strdup(entry->d_name);
-	}
-	closedir(dir);
-	return count == 1 ? name : NULL;
+	for (size_t i = 0; i < DIGEST_BYTES; i++)
+		snprintf(name + 2 * i, 3, "%02x", digest[i]);
 }
 
 // Damages the entry, loads, and looks that the damage went unnoticed by the caller and is gone.
@@ -393,10 +383,13 @@ static void test_damage(const struct oci_seccomp *profile, int dirfd,
 			void (*damage)(int dirfd, const char *name), const char *what)
 {
 	scope_arena struct arena arena = { 0 };
-	scope_free char *name = only_file(dirfd);
+	char name[2 * DIGEST_BYTES + 1];
+	uint8_t digest[DIGEST_BYTES];
 	struct process_filter filter;
 	struct stat before, after;
 
+	filter_digest(profile, digest);
+	name_of(digest, name);
 	damage(dirfd, name);
 	fstatat(dirfd, name, &before, AT_SYMLINK_NOFOLLOW);
 	if (!load(profile, dirfd, &arena, &filter))
@@ -456,6 +449,7 @@ static void test_cache(void)
 	};
 	struct process_filter first, second, other;
 	uint8_t digest[DIGEST_BYTES], changed[DIGEST_BYTES];
+	char name[2 * DIGEST_BYTES + 1], other_name[2 * DIGEST_BYTES + 1];
 	char path[] = "/tmp/moat-test-XXXXXX";
 
 	if (!mkdtemp(path))
@@ -479,15 +473,13 @@ static void test_cache(void)
 	unlinkat(dirfd, "elsewhere", 0);
 
 	// One profile's filter under another's name.
-	scope_free char *name = only_file(dirfd);
+	name_of(digest, name);
 	rules[0].names.v = (char *[]){ (char *)"reboot", NULL };
 	rules[0].names.n = 1;
 	filter_digest(&profile, changed);
 	ok(memcmp(digest, changed, sizeof(digest)) != 0, "another profile has another digest");
 	load(&profile, dirfd, &arena, &other);
-	char other_name[2 * DIGEST_BYTES + 1];
-	for (size_t i = 0; i < DIGEST_BYTES; i++)
-		snprintf(other_name + 2 * i, 3, "%02x", changed[i]);
+	name_of(changed, other_name);
 	renameat(dirfd, name, dirfd, other_name);
 	ok(!filter_cache_get(dirfd, changed, &arena, &second),
 	   "a filter under another's name is not taken");
