@@ -137,6 +137,13 @@ static pid_t clone_by_stage(const struct ns_birth *birth, struct channel *channe
 	return pid;
 }
 
+// The child waits for the parent's step; and for the parent to have heard the stage, so that the
+// two reports come in this order.
+static bool awaits_go(const struct ns_birth *birth)
+{
+	return birth->in_parent || birth->in_stage;
+}
+
 // In the child; an error, or the parent's death, ends it.
 static void be_child(const struct ns_birth *birth, struct channel *channel)
 {
@@ -144,7 +151,7 @@ static void be_child(const struct ns_birth *birth, struct channel *channel)
 	char go;
 
 	replace_fd(&channel->parent_end, -1);
-	if (birth->in_parent && receive(channel->child_end, &go, sizeof(go)) <= 0)
+	if (awaits_go(birth) && receive(channel->child_end, &go, sizeof(go)) <= 0)
 		_exit(1);
 	int ret = birth->in_child ? birth->in_child(birth->context, &err) : 0;
 	report(channel, ret, &err);
@@ -159,7 +166,7 @@ static int be_parent(const struct ns_birth *birth, struct channel *channel, pid_
 	int ret = birth->in_parent ? birth->in_parent(birth->context, pid, err) : 0;
 	if (ret < 0)
 		return ret;
-	if (birth->in_parent && send(channel->parent_end, "", 1, MSG_NOSIGNAL) < 0)
+	if (awaits_go(birth) && send(channel->parent_end, "", 1, MSG_NOSIGNAL) < 0)
 		return err_sys(err, "wake the new process");
 	return hear(channel, err);
 }
