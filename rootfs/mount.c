@@ -87,6 +87,13 @@ static int check_not_in_proc(const struct rootfs_plan *plan, const struct mount_
 	return err_set(err, EINVAL, "the mount point leads into /proc");
 }
 
+static bool is_dir(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 static int attach(struct rootfs_plan *plan, struct mount_op *op, int fd, int target,
 		  struct err *err)
 {
@@ -94,9 +101,14 @@ static int attach(struct rootfs_plan *plan, struct mount_op *op, int fd, int tar
 
 	if (ret < 0)
 		return ret;
-	if (tree_attach(fd, target) < 0)
-		return err_sys(err, "attach%s",
-			       errno == ENOTDIR ? " (one is a directory, the other a file)" : "");
+	if (tree_attach(fd, target) < 0) {
+		err_sys(err, "attach");
+		if (is_dir(fd) != is_dir(target))
+			err_set(err, err->code, "a %s",
+				is_dir(fd) ? "directory can't be mounted on a file" :
+					     "file can't be mounted on a directory");
+		return -err->code;
+	}
 	if (str_eq(op->target, "/proc"))
 		plan->proc_mount_id = mount_id(fd);
 	return 0;

@@ -193,12 +193,13 @@ static int plan_cgroup(struct planner *p, struct mount_op *op, struct err *err)
 static int plan_sysfs(struct planner *p, struct mount_op *op, struct err *err)
 {
 	(void)err;
-	op->fallback = "/sys";
-	if (!p->env->userns || p->env->new_netns)
+	if (!p->env->userns || p->env->new_netns) {
+		op->fallback = "/sys";
 		return 0;
+	}
 	op->kind = MOUNT_BIND;
 	op->source = "/sys";
-	op->options.words |= WORD_RBIND;
+	op->options.words |= WORD_BIND | WORD_RBIND;
 	return 0;
 }
 
