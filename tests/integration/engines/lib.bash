@@ -62,6 +62,8 @@ house_close() {
 	wait "$HOUSE" || :
 }
 
+in_house() { nsenter --mount="/proc/$HOUSE/ns/mnt" -- "$@"; }
+
 # house_mounts: its mount points; engines mount and unmount some again and again in another order.
 house_mounts() { cut -d' ' -f5 "/proc/$HOUSE/mountinfo" | sort; }
 
@@ -108,9 +110,9 @@ nothing_left() { [ -z "$(leftovers)" ]; }
 
 leftovers() {
 	house_mounts | comm -13 "$ENGINE/mounts" - | sed 's/^/mount: /'
-	find /sys/fs/cgroup -path "/sys/fs/cgroup/*/$CGROUP/*" ! -name conmon -type d -printf 'cgroup: %p\n'
+	find /sys/fs/cgroup -path "/sys/fs/cgroup/*/$CGROUP/*" ! -name conmon -type d -printf 'cgroup: %P\n'
 	engine_processes | sed 's/^/process: /'
-	[ ! -d "$STATE" ] || "$MOAT" --root "$STATE" list -q | sed 's/^/state: /'
+	in_house "$MOAT" --root "$STATE" list -q | sed 's/^/state: /'
 }
 
 # engine_processes: the shims, monitors and runtimes of containers, which name a directory of the
