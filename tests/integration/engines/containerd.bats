@@ -69,7 +69,7 @@ remove_container() {
 	ctr container rm "${1:-$ID}"
 }
 
-task_pid() { ctr task list | awk -v id="${1:-$ID}" '$1 == id { print $2 }'; }
+container_pid() { ctr task list | awk -v id="${1:-$ID}" '$1 == id { print $2 }'; }
 task_status() { ctr task list | awk -v id="${1:-$ID}" '$1 == id { print $3 }'; }
 task_is() { [ "$(task_status "${2-}")" = "$1" ]; }
 
@@ -96,7 +96,7 @@ exec_in() {
 @test "containerd: a program killed by a signal ends with 128 and the signal" {
 	run_image -- sleep 1000 &
 	wait_for 5 task_is RUNNING
-	kill -KILL "$(task_pid)"
+	kill -KILL "$(container_pid)"
 	attempt wait $!
 	assert_status 137
 }
@@ -116,7 +116,7 @@ exec_in() {
 @test "containerd: -d leaves the task running; kill ends it" {
 	start_image -- sleep 1000
 	assert_eq "$(task_status)" RUNNING
-	quiet kill -0 "$(task_pid)"
+	quiet kill -0 "$(container_pid)"
 	ctr task kill -s KILL "$ID"
 	wait_for 5 task_is STOPPED
 	attempt ctr task rm "$ID"
@@ -137,7 +137,7 @@ exec_in() {
 
 @test "containerd: --pid-file has the pid of the task" {
 	start_image --pid-file "$T/pid" -- sleep 1000
-	assert_eq "$(<"$T/pid")" "$(task_pid)"
+	assert_eq "$(<"$T/pid")" "$(container_pid)"
 	remove_container
 }
 
@@ -224,13 +224,13 @@ has_processes() { [ "$(ctr task ps "$ID" | sed 1d | wc -l)" -eq "$1" ]; }
 @test "containerd: pause stops the task, resume lets it go on" {
 	start_image -- sleep 1000
 	local pid
-	pid=$(task_pid)
+	pid=$(container_pid)
 	ctr task pause "$ID"
 	assert_eq "$(task_status)" PAUSED
-	frozen "$pid"
+	frozen
 	ctr task resume "$ID"
 	assert_eq "$(task_status)" RUNNING
-	refute frozen "$pid"
+	refute frozen
 	remove_container
 }
 
@@ -238,7 +238,7 @@ has_processes() { [ "$(ctr task ps "$ID" | sed 1d | wc -l)" -eq "$1" ]; }
 	start_image -- sh -c 'sleep 1000 & wait'
 	wait_for 5 has_processes 2
 	attempt ctr task ps "$ID"
-	assert_match "$output" "(^|"$'\n'")$(task_pid) "
+	assert_match "$output" "(^|"$'\n'")$(container_pid) "
 	remove_container
 }
 
@@ -261,13 +261,13 @@ has_processes() { [ "$(ctr task ps "$ID" | sed 1d | wc -l)" -eq "$1" ]; }
 	remove_container
 }
 
-traps_signals() { (((0x$(process_field "$(task_pid)" SigCgt) >> 9) & 1)); }
+traps_signals() { (((0x$(process_field "$(container_pid)" SigCgt) >> 9) & 1)); }
 
 @test "containerd: kill --all reaches every process" {
 	start_image -- sh -c 'trap "" TERM; sleep 1000 & wait'
 	wait_for 5 has_processes 2
 	local child
-	child=$(pgrep -P "$(task_pid)")
+	child=$(pgrep -P "$(container_pid)")
 	ctr task kill -a -s KILL "$ID"
 	wait_for 5 task_is STOPPED
 	gone "$child"
@@ -277,7 +277,7 @@ traps_signals() { (((0x$(process_field "$(task_pid)" SigCgt) >> 9) & 1)); }
 @test "containerd: task rm --force ends a running task" {
 	start_image -- sleep 1000
 	local pid
-	pid=$(task_pid)
+	pid=$(container_pid)
 	ctr task rm --force "$ID" || :
 	gone "$pid"
 	ctr container rm "$ID"
@@ -285,7 +285,7 @@ traps_signals() { (((0x$(process_field "$(task_pid)" SigCgt) >> 9) & 1)); }
 
 @test "containerd: a task that died with its processes is stopped and can be removed" {
 	start_image -- sleep 1000
-	kill -KILL "$(task_pid)"
+	kill -KILL "$(container_pid)"
 	wait_for 5 task_is STOPPED
 	remove_container
 }
@@ -293,10 +293,10 @@ traps_signals() { (((0x$(process_field "$(task_pid)" SigCgt) >> 9) & 1)); }
 @test "containerd: a task outlives a restart of containerd" {
 	start_image -- sleep 1000
 	local pid
-	pid=$(task_pid)
+	pid=$(container_pid)
 	end_daemon
 	start_containerd
-	assert_eq "$(task_pid)" "$pid" pid
+	assert_eq "$(container_pid)" "$pid" pid
 	attempt exec_in -- echo still here
 	assert_eq "$output" "still here"
 	remove_container
@@ -316,30 +316,17 @@ traps_signals() { (((0x$(process_field "$(task_pid)" SigCgt) >> 9) & 1)); }
 @test "containerd: --memory-limit is the cgroup's, and holds" {
 	requires_controller memory
 	start_image --memory-limit 33554432 -- sleep 1000
-	grep -qx 33554432 "$(task_cgroup memory)"/memory.{limit_in_bytes,max} 2>/dev/null || fail "no such limit"
+	assert_eq "$(cgroup_value memory.limit)" 33554432 limit
 	remove_container
 	attempt run_image --memory-limit 33554432 -- sh -c 'dd if=/dev/zero of=/dev/null bs=100M count=1'
 	assert_status 137
 }
 
-# task_cgroup CONTROLLER: the directory of the task's cgroup.
-task_cgroup() {
-	if [ "$CGROUPS" = v1 ]; then
-		echo "/sys/fs/cgroup/$1$(sed -n "s/.*:$1://p" "/proc/$(task_pid)/cgroup")"
-	else
-		echo "/sys/fs/cgroup$(sed -n 's/^0:://p' "/proc/$(task_pid)/cgroup")"
-	fi
-}
-
 @test "containerd: --cpus and --cpu-shares are the cgroup's" {
 	requires_controller cpu
 	start_image --cpus 0.5 --cpu-shares 512 -- sleep 1000
-	if [ "$CGROUPS" = v1 ]; then
-		assert_eq "$(<"$(task_cgroup cpu)/cpu.cfs_quota_us")" 50000 quota
-		assert_eq "$(<"$(task_cgroup cpu)/cpu.shares")" 512 shares
-	else
-		assert_eq "$(<"$(task_cgroup cpu)/cpu.max")" "50000 100000" quota
-	fi
+	assert_eq "$(cgroup_value cpu.quota)" 50000 quota
+	[ "$CGROUPS" != v1 ] || assert_eq "$(cgroup_file cpu cpu.shares)" 512 shares
 	remove_container
 }
 
@@ -408,7 +395,7 @@ task_cgroup() {
 
 @test "containerd: --with-ns joins the namespaces of another container" {
 	start_image -- sleep 1000
-	local ns=/proc/$(task_pid)/ns
+	local ns=/proc/$(container_pid)/ns
 	ID=${ID}b attempt run_image --with-ns "network:$ns/net" --with-ns "ipc:$ns/ipc" --with-ns "uts:$ns/uts" \
 		--with-ns "pid:$ns/pid" -- sh -c 'for n in net ipc uts pid mnt; do readlink /proc/self/ns/$n; done'
 	assert_status 0

@@ -11,7 +11,8 @@
 
 load "$BATS_TEST_DIRNAME/../lib.bash"
 
-PATH=/usr/local/sbin:/usr/sbin:/sbin:$PATH
+# The commands of the house, and Debian's engines, should the machine have others in /usr/local.
+PATH=${ENGINE+$ENGINE/bin:}/usr/sbin:/usr/bin:/sbin:/bin
 
 # ---- set-up and clean-up ------------------------------------------------------------------------
 
@@ -23,7 +24,6 @@ setup_file() {
 	chmod a+x "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR/file" "$BATS_FILE_TMPDIR"
 	house_open
 	engine_start
-	export PATH=$ENGINE/bin:$PATH
 	house_mounts >"$ENGINE/mounts"
 }
 
@@ -164,14 +164,10 @@ process_field() { sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status"; }
 # gone PID: it has ended (it may still be a zombie of another parent).
 gone() { [ ! -e "/proc/$1" ] || [[ $(process_field "$1" State) == Z* ]]; }
 
-# frozen PID: the freezer has stopped its cgroup.
+# frozen: the freezer has stopped the container (of this $ID).
 frozen() {
-	local path
-	if [ "$CGROUPS" = v1 ]; then
-		path=$(sed -n 's/.*:freezer://p' "/proc/$1/cgroup")
-		[ "$(<"/sys/fs/cgroup/freezer$path/freezer.state")" = FROZEN ]
-	else
-		path=$(sed -n 's/^0:://p' "/proc/$1/cgroup")
-		grep -qx "frozen 1" "/sys/fs/cgroup$path/cgroup.events"
-	fi
+	case $CGROUPS in
+		v1) [ "$(cgroup_file freezer freezer.state)" = FROZEN ] ;;
+		v2) cgroup_file freezer cgroup.events | grep -qx "frozen 1" ;;
+	esac
 }

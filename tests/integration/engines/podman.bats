@@ -1,8 +1,8 @@
 # podman runs containers with moat, through conmon.
 
-load lib
+load cli
 
-IMAGE=localhost/busybox:latest
+CLI=podman
 
 # ---- the engine ---------------------------------------------------------------------------------
 
@@ -26,6 +26,7 @@ engine_start() {
 		graphroot = "$ENGINE/root"
 		runroot = "$ENGINE/run"
 	EOF
+	export RUN_FLAGS="--cgroup-parent /$CGROUP"
 	export CONTAINERS_CONF=$ENGINE/containers.conf CONTAINERS_STORAGE_CONF=$ENGINE/storage.conf
 	mkdir "$ENGINE/hooks"
 	house_command podman --root "$ENGINE/root" --runroot "$ENGINE/run" --tmpdir "$ENGINE/tmp" \
@@ -49,21 +50,7 @@ engine_sweep() {
 	podman rm --all --force --time 0
 }
 
-# ---- words --------------------------------------------------------------------------------------
-
-# run_image [FLAGS...] IMAGE COMMAND...: `podman run --rm` of the container $ID.
-run_image() { podman run --rm --name "$ID" --cgroup-parent "/$CGROUP" "$@"; }
-
-# start_image: the same in the background, with `podman run --detach`.
-start_image() { podman run --detach --name "$ID" --cgroup-parent "/$CGROUP" "$@" >"$T/$ID.out"; }
-
 remove_container() { podman rm --force --time 0 "${1:-$ID}" >/dev/null; }
-
-# inspect FIELD: a field of `podman inspect`, such as .State.Status.
-inspect() { podman inspect --format "{{$1}}" "${2:-$ID}"; }
-container_pid() { inspect .State.Pid "${1:-$ID}"; }
-status_is() { [ "$(inspect .State.Status)" = "$1" ]; }
-log_has() { podman logs "$ID" 2>&1 | grep -q "$1"; }
 
 # ---- run ----------------------------------------------------------------------------------------
 
@@ -100,7 +87,7 @@ log_has() { podman logs "$ID" 2>&1 | grep -q "$1"; }
 }
 
 @test "podman: run -t has a terminal of the right size" {
-	attempt in_terminal podman run --rm -it --name "$ID" --cgroup-parent "/$CGROUP" $IMAGE \
+	attempt in_terminal podman run --rm -it --name "$ID" $RUN_FLAGS $IMAGE \
 		sh -c "tty; $AWAIT_SIZE; exit 3"
 	assert_status 3
 	assert_has "$output" /dev/pts/0
@@ -202,16 +189,14 @@ log_has() { podman logs "$ID" 2>&1 | grep -q "$1"; }
 	remove_container
 }
 
-top_has() { podman top "$ID" args | grep -qx "$1 *"; }
-
 @test "podman: pause stops the container, unpause lets it go on" {
 	start_image $IMAGE sleep 1000
 	podman pause "$ID"
 	assert_eq "$(inspect .State.Status)" paused
-	frozen "$(container_pid)"
+	frozen
 	podman unpause "$ID"
 	assert_eq "$(inspect .State.Status)" running
-	refute frozen "$(container_pid)"
+	refute frozen
 	remove_container
 }
 
@@ -263,8 +248,6 @@ top_has() { podman top "$ID" args | grep -qx "$1 *"; }
 	remove_container
 }
 
-has_runs() { [ "$(podman exec "$ID" cat /runs | wc -l)" -eq "$1" ]; }
-
 @test "podman: rm --force ends a container with processes that ignore TERM" {
 	start_image $IMAGE sh -c 'trap "" TERM; sleep 1000 & sleep 2000 & wait'
 	local pid
@@ -274,7 +257,7 @@ has_runs() { [ "$(podman exec "$ID" cat /runs | wc -l)" -eq "$1" ]; }
 }
 
 @test "podman: create, start --attach" {
-	podman create --name "$ID" --cgroup-parent "/$CGROUP" $IMAGE sh -c 'echo attached; exit 3'
+	podman create --name "$ID" $RUN_FLAGS $IMAGE sh -c 'echo attached; exit 3'
 	attempt podman start --attach "$ID"
 	assert_status 3
 	assert_eq "$output" attached
@@ -302,15 +285,6 @@ has_runs() { [ "$(podman exec "$ID" cat /runs | wc -l)" -eq "$1" ]; }
 
 # ---- confinement --------------------------------------------------------------------------------
 
-# container_cgroup CONTROLLER: the directory of the container's cgroup.
-container_cgroup() {
-	if [ "$CGROUPS" = v1 ]; then
-		echo "/sys/fs/cgroup/$1$(sed -n "s/.*:$1://p" "/proc/$(container_pid)/cgroup")"
-	else
-		echo "/sys/fs/cgroup$(sed -n 's/^0:://p' "/proc/$(container_pid)/cgroup")"
-	fi
-}
-
 @test "podman: --memory holds" {
 	requires_controller memory
 	attempt run_image --memory 32m $IMAGE dd if=/dev/zero of=/dev/null bs=100M count=1
@@ -327,11 +301,7 @@ container_cgroup() {
 @test "podman: --cpus and --cpuset-cpus are the cgroup's" {
 	requires_controller cpu cpuset
 	start_image --cpus 0.5 --cpuset-cpus 0 $IMAGE sleep 1000
-	if [ "$CGROUPS" = v1 ]; then
-		assert_eq "$(<"$(container_cgroup cpu)/cpu.cfs_quota_us")" 50000 quota
-	else
-		assert_eq "$(<"$(container_cgroup cpu)/cpu.max")" "50000 100000" quota
-	fi
+	assert_eq "$(cgroup_value cpu.quota)" 50000 quota
 	assert_eq "$(podman exec "$ID" sed -n 's/^Cpus_allowed_list:\t//p' /proc/self/status)" 0 "list of CPUs"
 	remove_container
 }
@@ -506,7 +476,7 @@ remove_pod() {
 		--network none
 	podman run -d --pod "$ID" --name "${ID}a" $IMAGE sleep 1000
 	podman pod pause "$ID"
-	frozen "$(container_pid "${ID}a")"
+	ID=${ID}a frozen
 	podman pod unpause "$ID"
 	podman pod stop --time 0 "$ID"
 	assert_eq "$(inspect .State.Status "${ID}a")" exited
