@@ -20,6 +20,7 @@ struct walk {
 	char done[PATH_MAX]; // what has been opened, "" for the root
 	char todo[PATH_MAX]; // the rest
 	int dir;	     // of `done`
+	bool missing;	     // the first of `todo` is known not to lead anywhere
 	int links;
 };
 
@@ -35,8 +36,8 @@ static int append(char *path, const char *name, size_t len)
 	return 0;
 }
 
-// Puts the content of the link `name`, which leads nowhere yet, in place of it. 1: done; 0: it is
-// no link.
+// Puts the content of the link `name`, which leads nowhere yet, in place of it. What is no link, or no
+// longer, is left for the next step to open.
 static int splice_link(int root_fd, struct walk *walk, const char *name, const char *rest)
 {
 	char link[PATH_MAX];
@@ -56,22 +57,19 @@ static int splice_link(int root_fd, struct walk *walk, const char *name, const c
 		walk->done[0] = '\0';
 		replace_fd(&walk->dir, path_open_in_root(root_fd, "/", O_PATH | O_DIRECTORY, 0));
 	}
-	return walk->dir < 0 ? -1 : 1;
+	return walk->dir < 0 ? -1 : 0;
 }
 
 static int make(int dir, const char *name, bool file)
 {
 	if (!file)
-		return mkdirat(dir, name, 0755) < 0 && errno != EEXIST ? -1 : 0;
-	int fd = openat(dir, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-	if (fd < 0)
-		return errno == EEXIST ? 0 : -1;
-	close(fd);
-	return 0;
+		return mkdirat(dir, name, 0755);
+	scope_fd int fd = openat(dir, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	return fd < 0 ? -1 : 0;
 }
 
-// One component forward: opens it, or makes it, or takes what a dangling link says instead. 1: that
-// was the last one, and walk->dir stands for it.
+// One component forward: opens it, or makes it for the next step to open, or takes what a dangling
+// link says instead. 1: that was the last one, and walk->dir stands for it.
 static int step(int root_fd, struct walk *walk, unsigned int flags)
 {
 	const char *name = walk->todo + strspn(walk->todo, "/");
@@ -91,19 +89,22 @@ static int step(int root_fd, struct walk *walk, unsigned int flags)
 	memcpy(component, name, len);
 	component[len] = '\0';
 
-	int fd = path_open_in_root(root_fd, next, O_PATH | (last ? 0 : O_DIRECTORY), 0);
-	if (fd >= 0) {
-		replace_fd(&walk->dir, fd);
-		strcpy(walk->done, next);
-		memmove(walk->todo, rest, strlen(rest) + 1);
-		return last;
+	if (!walk->missing) {
+		int fd = path_open_in_root(root_fd, next, O_PATH | (last ? 0 : O_DIRECTORY), 0);
+
+		if (fd >= 0) {
+			replace_fd(&walk->dir, fd);
+			strcpy(walk->done, next);
+			memmove(walk->todo, rest, strlen(rest) + 1);
+			return last;
+		}
+		if (errno != ENOENT)
+			return -1;
 	}
-	if (errno != ENOENT)
-		return -1;
-	int spliced = splice_link(root_fd, walk, component, rest);
-	if (spliced != 0)
-		return spliced < 0 ? -1 : 0;
-	return make(walk->dir, component, last && (flags & TARGET_FILE));
+	walk->missing = false;
+	if (make(walk->dir, component, last && (flags & TARGET_FILE)) == 0)
+		return 0;
+	return errno == EEXIST ? splice_link(root_fd, walk, component, rest) : -1;
 }
 
 static void walk_close(struct walk *walk)
@@ -124,6 +125,7 @@ static int walk_start(int root_fd, struct walk *walk, const char *path)
 	strcpy(walk->todo, name);
 	walk->dir = path_open_in_root(root_fd, *walk->done ? walk->done : "/", O_PATH | O_DIRECTORY,
 				      0);
+	walk->missing = walk->dir >= 0;
 	if (walk->dir >= 0 || errno != ENOENT)
 		return walk->dir;
 	walk->done[0] = '\0';
