@@ -65,8 +65,8 @@ static int write_by_helper(const struct side *side, pid_t pid, struct err *err)
 	scope_free char **argv = calloc(count + 1, sizeof(*argv));
 	if (!argv)
 		return err_set(err, ENOMEM, "%s: out of memory", side->helper);
-	for (char *word = strtok(words.str, " "); word; word = strtok(NULL, " "))
-		argv[at++] = word;
+	for (char *rest = words.str; rest;)
+		argv[at++] = strsep(&rest, " ");
 
 	for (size_t i = 0; i < ARRAY_SIZE(dirs) && ret == -ENOENT; i++) {
 		struct run run = { .path = path, .argv = argv, .envp = envp, .stdin_fd = -1 };

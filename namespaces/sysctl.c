@@ -34,11 +34,10 @@ static int key_to_path(const char *key, char path[KEY_MAX], struct err *err)
 
 	if (len >= KEY_MAX)
 		return err_set(err, EINVAL, "linux.sysctl: %.32s…: too long", key);
-	for (size_t i = 0; i <= len; i++)
-		if (first && *first == '.' && (key[i] == '.' || key[i] == '/'))
-			path[i] = key[i] == '.' ? '/' : '.';
-		else
-			path[i] = key[i];
+	memcpy(path, key, len + 1);
+	if (first && *first == '.')
+		for (char *c = path; *c; c++)
+			*c = *c == '.' ? '/' : *c == '/' ? '.' : *c;
 	// An empty or `..` component would make another key of what was checked.
 	if (!first || *path == '/' || path[len - 1] == '/' || strstr(path, "//") ||
 	    strstr(path, "/../") || str_ends(path, "/.."))

@@ -131,6 +131,31 @@ int console_send(int sock, const struct console *console, struct err *err)
 	return 0;
 }
 
+int console_receive(int sock, struct err *err)
+{
+	char name[64];
+	int master;
+	ssize_t n = io_recv_fds(sock, name, sizeof(name), &master, 1);
+
+	if (n < 0)
+		return err_sys(err, "receive the terminal");
+	if (master < 0)
+		return err_set(err, EPIPE, "receive the terminal: nothing came");
+	console_follow_size(master);
+	return master;
+}
+
+void console_follow_size(int master)
+{
+	struct winsize size;
+
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (ioctl(fd, TIOCGWINSZ, &size) == 0) {
+			ioctl(master, TIOCSWINSZ, &size);
+			return;
+		}
+}
+
 int console_connect(const char *path, struct err *err)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };

@@ -29,6 +29,13 @@ int console_open(const struct oci_console_size *size, struct console *console, s
 // own relay (io_recv_fds() there).
 int console_send(int sock, const struct console *console, struct err *err);
 
+// In moat, for the foreground: receives what console_send() has sent, and gives the terminal the
+// size of moat's own, before the program can ask for it. Returns the master.
+int console_receive(int sock, struct err *err);
+
+// The terminal gets the size of the one that shows it: any of the standard streams that is one.
+void console_follow_size(int master);
+
 // Connects to the Unix stream socket that --console-socket or --pidfd-socket name, also when the
 // path is too long for a sockaddr_un. Done before the container's process is born: it names a file
 // of the host. Returns the fd.

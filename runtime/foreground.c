@@ -3,11 +3,11 @@
 #include "base/scope.h"
 #include "base/str.h"
 #include "base/sys.h"
+#include "runtime/console.h"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -46,18 +46,17 @@ int foreground_begin(struct foreground *fg, bool subreaper, struct err *err)
 
 void foreground_end(struct foreground *fg)
 {
+	struct signalfd_siginfo info;
+
 	if (!fg->active)
 		return;
 	if (fg->raw)
 		tcsetattr(STDIN_FILENO, TCSADRAIN, &fg->saved);
+	// What came too late for the process, and a SIGPIPE from an output that nobody reads, must
+	// not strike moat as soon as it is unblocked.
+	while (read(fg->signal_fd, &info, sizeof(info)) == sizeof(info))
+		;
 	close(fg->signal_fd);
-	// A SIGPIPE that came from writing to a standard output that nobody reads has done its
-	// work.
-	const struct timespec at_once = { 0 };
-	sigset_t pipe;
-	sigemptyset(&pipe);
-	sigaddset(&pipe, SIGPIPE);
-	sigtimedwait(&pipe, NULL, &at_once);
 	sigprocmask(SIG_SETMASK, &fg->old_mask, NULL);
 	*fg = (struct foreground){ .signal_fd = -1 };
 }
@@ -79,19 +78,6 @@ static int enter_raw_mode(struct foreground *fg, struct err *err)
 	return 0;
 }
 
-// The container's terminal gets the size of the one that shows it: any of the standard streams that
-// is one.
-static void follow_size(int master)
-{
-	struct winsize size;
-
-	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-		if (ioctl(fd, TIOCGWINSZ, &size) == 0) {
-			ioctl(master, TIOCSWINSZ, &size);
-			return;
-		}
-}
-
 // True if one was forwarded.
 static bool take_signals(const struct foreground *fg, int pidfd, int master)
 {
@@ -106,7 +92,7 @@ static bool take_signals(const struct foreground *fg, int pidfd, int master)
 			break;
 		case SIGWINCH:
 			if (master >= 0)
-				follow_size(master);
+				console_follow_size(master);
 			break;
 		default:
 			// It may just have ended.
@@ -204,7 +190,6 @@ static int start_relay(struct foreground *fg, int master, struct relay *relay, s
 	if (fcntl(master, F_SETFL, O_NONBLOCK) < 0)
 		return err_sys(err, "make the terminal non-blocking");
 	relay->in.from = STDIN_FILENO;
-	follow_size(master);
 	return enter_raw_mode(fg, err);
 }
 

@@ -38,8 +38,9 @@ int foreground_begin(struct foreground *fg, bool subreaper, struct err *err);
 // stay the caller's.
 int foreground_wait(struct foreground *fg, pid_t pid, int pidfd, int master, struct err *err);
 
-// Gives the caller's terminal its settings back, and the signals. Harmless if begin failed or was
-// never called ({0}).
+// Gives the caller's terminal its settings back, and the signals; those that are pending are
+// dropped. What must not be cut short by a signal, as removing the container, comes before.
+// Harmless if begin failed or was never called ({0}).
 void foreground_end(struct foreground *fg);
 
 #define scope_foreground __attribute__((cleanup(foreground_end)))

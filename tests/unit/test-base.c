@@ -30,7 +30,8 @@ static void test_err(void)
 	big[sizeof(big) - 1] = '\0';
 	err_set(&err, EINVAL, "%s", big);
 	err_wrap(&err, "outer");
-	ok(strlen(err.msg) == ERR_MSG_MAX - 1 && str_starts(err.msg, "outer: xxx"), "a long message is cut, not overrun");
+	ok(strlen(err.msg) == ERR_MSG_MAX - 1 && str_starts(err.msg, "outer: xxx"),
+	   "a long message is cut, not overrun");
 }
 
 static void test_numbers(void)
@@ -81,9 +82,11 @@ static void test_clean(void)
 	static const struct {
 		const char *in, *out;
 	} cases[] = {
-		{ "/", "/" },	     { "//a//b/", "/a/b" },  { "/a/./b", "/a/b" }, { "/a/../b", "/b" }, { "/..", "/" },
-		{ "/../../a", "/a" }, { "a/../b", "b" },      { "..", ".." },	    { "../a", "../a" },	 { "a/..", "." },
-		{ "", "." },	     { "../../a/..", "../.." }, { "/a/b/..", "/a" },
+		{ "/", "/" },	     { "//a//b/", "/a/b" }, { "/a/./b", "/a/b" },
+		{ "/a/../b", "/b" }, { "/..", "/" },	    { "/../../a", "/a" },
+		{ "a/../b", "b" },   { "..", ".." },	    { "../a", "../a" },
+		{ "a/..", "." },     { "", "." },	    { "../../a/..", "../.." },
+		{ "/a/b/..", "/a" },
 	};
 	char out[64];
 

@@ -58,7 +58,7 @@ static void test_contract(void)
 	};
 	struct err err;
 	char ids[64], env_var[] = "A=b c";
-	int leak = open("/dev/null", O_RDONLY); // not close-on-exec, on purpose
+	int leak = open("/dev/null", O_RDONLY); // NOLINT(android-cloexec-open): on purpose
 	int ppid = 0, pgid = 0, pid = 0;
 
 	all[1].env.v = (char *[]){ env_var, NULL };

@@ -358,7 +358,7 @@ static void test_into(void)
 	is_int(spawn_and_ask(&plan, users.pidfd, differing), bits(types | CLONE_NEWUSER));
 	is_int(spawn_and_ask(&plan, users.pidfd, is_root_alone), 1);
 
-	int pidfd = dup(plain.pidfd);
+	int pidfd = fcntl(plain.pidfd, F_DUPFD_CLOEXEC, 0);
 	release(&plain);
 	plain.pid = 0;
 	is_int(spawn_and_ask(&plan, pidfd, differing), -ESRCH);
