@@ -83,8 +83,11 @@ int unified_enable(const struct place *place, const char *wanted, struct err *er
 {
 	char had[LIST_MAX], lack[LIST_MAX], dir[PATH_MAX];
 	const size_t len = strlen(place->dir);
-	int ret = place_read(place->dir, "cgroup.controllers", had, sizeof(had));
+	int ret;
 
+	if (!wanted && !place->enable)
+		return 0;
+	ret = place_read(place->dir, "cgroup.controllers", had, sizeof(had));
 	if (ret < 0)
 		return err_sysn(err, -ret, "read %s/cgroup.controllers", place->dir);
 	if (!missing(place->enable, had, lack) && !missing(wanted, had, lack))
