@@ -103,8 +103,8 @@ static int inherited(const struct place *place, const char *file, char *value, s
 	return 0;
 }
 
-// A new v1 cpuset is empty, and nobody can join it before it has processors and memory nodes: it gets those of the nearest group
-// above that has some, and so do all on the way.
+// A new v1 cpuset is empty, and nobody can join it before it has processors and memory nodes: it
+// gets those of the nearest group above that has some, and so do all on the way.
 static int fill_cpuset(const struct place *place, const char *file, struct err *err)
 {
 	char dir[PATH_MAX], value[4096] = "";
@@ -139,7 +139,8 @@ static int fill_v1(const struct place *place, struct err *err)
 static int fill_v2(const struct place *place, const struct cgroup_plan *plan, bool fresh,
 		   struct err *err)
 {
-	// On a hybrid host v1 does the work: v2's hierarchy is left as it is but for what a limit needs.
+	// On a hybrid host v1 does the work: v2's hierarchy is left as it is but for what a limit
+	// needs.
 	const char *wanted = plan->layout == CGROUP_UNIFIED ? place->controllers : NULL;
 	int ret = unified_enable(place, wanted, err);
 

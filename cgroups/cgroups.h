@@ -63,9 +63,9 @@ struct cgroup_plan;
 // From linux.cgroupsPath (config-linux.md, "Cgroups Path") and linux.resources.
 //
 // An absolute path counts from each hierarchy's mount point; a relative one, or the id where there
-// is none, from moat's own cgroup (on the unified layout from its parent, because there a group with
-// processes can't give controllers to its children). -ENOTSUP: a limit needs a controller that the
-// host lacks; the error names both. -EINVAL: a path with `..`, or a value that no kernel takes.
+// is none, from moat's own cgroup (on the unified layout from its parent, because there a group
+// with processes can't give controllers to its children). -ENOTSUP: a limit needs a controller that
+// the host lacks; the error names both. -EINVAL: a path with `..`, or a value that no kernel takes.
 // The plan points into `host` and `linux`.
 int cgroup_plan_make(const struct cgroup_host *host, const struct oci_linux *linux,
 		     const struct cgroup_options *options, struct arena *arena,
@@ -74,8 +74,8 @@ int cgroup_plan_make(const struct cgroup_host *host, const struct oci_linux *lin
 // One line an operation, for --debug and golden files.
 void cgroup_plan_print(const struct cgroup_plan *plan, struct text *out);
 
-// The container's cgroup in one hierarchy of the host, as an absolute directory: what a cgroup mount
-// of the container shows. NULL if it has none there.
+// The container's cgroup in one hierarchy of the host, as an absolute directory: what a cgroup
+// mount of the container shows. NULL if it has none there.
 const char *cgroup_plan_path_in(const struct cgroup_plan *plan,
 				const struct cgroup_hierarchy *hierarchy);
 
@@ -107,8 +107,9 @@ int cgroup_load(const struct oci_strings *paths, enum cgroup_driver driver, stru
 // clone3(CLONE_INTO_CGROUP) joins a v2 group for nothing.
 //
 // cgroup_join_open(), in the parent, before the clone. `subs` name cgroups below (`exec --cgroup`,
-// which may be given several times): `path`, or `controller,…:path` for v1; NULL or empty: itself. One
-// that leads outside is -EINVAL, one that isn't there -ENOENT. cgroup_join_close() in parent and child.
+// which may be given several times): `path`, or `controller,…:path` for v1; NULL or empty: itself.
+// One that leads outside is -EINVAL, one that isn't there -ENOENT. cgroup_join_close() in parent
+// and child.
 struct cgroup_join;
 int cgroup_join_open(const struct cgroup *cgroup, const struct oci_strings *subs,
 		     struct arena *arena, struct cgroup_join **join, struct err *err);
@@ -118,8 +119,15 @@ void cgroup_join_close(struct cgroup_join *join);
 // hybrid one a part.
 int cgroup_join_fd(const struct cgroup_join *join);
 
-// In the child: joins every v1 hierarchy. The child is to be cloned into cgroup_join_fd(), to have one
-// thread, and to be still the user that moat is: the files are opened here.
+// From now on cgroup_join() joins v2 too, by the slow write, and cgroup_join_fd() is -1. A kernel
+// that guards cgroup.kill against forks (6.14 does, and fixes of older ones) compares the groups'
+// kill counts wrongly and sends SIGKILL to whoever is cloned into a group whose count isn't that of
+// the cloner's own: who finds a child so killed before its first step tries again this way.
+// cgroup_join_open() does it by itself for a group that was there before moat.
+void cgroup_join_by_write(struct cgroup_join *join);
+
+// In the child: joins what it wasn't cloned into. The child is to be cloned into cgroup_join_fd(),
+// to have one thread, and to be still the user that moat is: the files are opened here.
 int cgroup_join(const struct cgroup_join *join, struct err *err);
 
 // The sub for cgroup_join_open() in which `pid`, a process of the container, lives in the v2

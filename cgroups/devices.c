@@ -131,8 +131,8 @@ static bool meets(const struct device_rule *a, const struct device_rule *b)
 	       meets_number(a->minor, b->minor) && (a->access & b->access);
 }
 
-// An exception more: joined to the one for the same devices, because the kernel grants an access only
-// when a single exception has all of its kinds.
+// An exception more: joined to the one for the same devices, because the kernel grants an access
+// only when a single exception has all of its kinds.
 static void list_add(struct device_list *list, const struct device_rule *rule)
 {
 	for (size_t i = 0; i < list->n; i++) {
@@ -318,8 +318,8 @@ void device_program_make(const struct device_rules *rules, struct arena *arena,
 	emit(program, load(MAJOR, offsetof(struct bpf_cgroup_dev_ctx, major)));
 	emit(program, load(MINOR, offsetof(struct bpf_cgroup_dev_ctx, minor)));
 
-	// The first rule is for everything. What stands before another such rule never counts, and the
-	// kernel refuses a program with code that can't be reached.
+	// The first rule is for everything. What stands before another such rule never counts, and
+	// the kernel refuses a program with code that can't be reached.
 	for (size_t i = rules->n; i-- > 0;) {
 		emit_rule(program, &rules->v[i]);
 		if (rules->v[i].type == 'a')

@@ -1,7 +1,7 @@
 // devices: which device nodes a container may make, read and write. Private to cgroups/.
 //
-// All of it is pure: rules in, lines for v1's devices.allow and devices.deny or a program for v2 out.
-// Everything is denied but for what the rules allow, and the default devices of the spec
+// All of it is pure: rules in, lines for v1's devices.allow and devices.deny or a program for v2
+// out. Everything is denied but for what the rules allow, and the default devices of the spec
 // (config-linux.md, "Default Devices") are allowed whatever they say; so do other runtimes.
 #pragma once
 
@@ -45,7 +45,8 @@ struct device_list {
 	size_t n;
 };
 
-// -ENOTSUP where a rule takes a part away from what an earlier one with a wildcard gave: v1 has no way to say that.
+// -ENOTSUP where a rule takes a part away from what an earlier one with a wildcard gave: v1 has no
+// way to say that.
 int device_list_make(const struct device_rules *rules, struct arena *arena,
 		     struct device_list *list, struct err *err);
 
@@ -53,8 +54,8 @@ int device_list_make(const struct device_rules *rules, struct arena *arena,
 #define DEVICE_LINE_MAX 64
 const char *device_line(const struct device_rule *rule, char line[DEVICE_LINE_MAX]);
 
-// The rules as a BPF_PROG_TYPE_CGROUP_DEVICE program: 1 to allow, 0 to deny. It looks from the last rule to the first and settles
-// each kind of access asked for by the first that speaks of it.
+// The rules as a BPF_PROG_TYPE_CGROUP_DEVICE program: 1 to allow, 0 to deny. It looks from the last
+// rule to the first and settles each kind of access asked for by the first that speaks of it.
 struct device_program {
 	struct bpf_insn *v;
 	size_t n;

@@ -1,6 +1,7 @@
-// /proc/self/cgroup names the hierarchies, and nearly every host has them at /sys/fs/cgroup under their own names: one statfs(2)
-// each confirms it. Only for one that isn't there is mountinfo read. Its lines are taken apart here, because libmount would
-// cost more to load than all the rest of this folder does, and three of their fields are all that is needed.
+// /proc/self/cgroup names the hierarchies, and nearly every host has them at /sys/fs/cgroup under
+// their own names: one statfs(2) each confirms it. Only for one that isn't there is mountinfo read.
+// Its lines are taken apart here, because libmount would cost more to load than all the rest of
+// this folder does, and three of their fields are all that is needed.
 
 #include "cgroups/host.h"
 
@@ -58,7 +59,8 @@ struct mount_line {
 	char *root, *mount_point, *type, *options;
 };
 
-// `36 35 0:31 /root /mount/point rw,relatime shared:1 - type source options` (proc_pid_mountinfo(5)).
+// `36 35 0:31 /root /mount/point rw,relatime shared:1 - type source options`
+// (proc_pid_mountinfo(5)).
 static bool parse_mount_line(char *line, struct mount_line *mount)
 {
 	enum { ROOT = 3, MOUNT_POINT = 4, TAGS = 6, MAX_FIELDS = 32 };
@@ -110,8 +112,8 @@ static bool has_all(const char *options, const char *controllers)
 	return true;
 }
 
-// Below a bind mount the paths of /proc/self/cgroup still count from the hierarchy's root: that is so in a container without
-// a cgroup namespace.
+// Below a bind mount the paths of /proc/self/cgroup still count from the hierarchy's root: that is
+// so in a container without a cgroup namespace.
 static const char *below_root(const char *own, const char *root)
 {
 	const size_t len = strlen(root);
@@ -196,8 +198,8 @@ static int add_v2(struct reader *reader, const char *name, const char *own)
 		.v2 = true,
 	};
 
-	// A v1 host need not have it. In a cgroup namespace that moat's group isn't in, and below a bind
-	// mount, the path leads nowhere.
+	// A v1 host need not have it. In a cgroup namespace that moat's group isn't in, and below a
+	// bind mount, the path leads nowhere.
 	if (is_mounted(reader, hierarchy.mount_point, own, CGROUP2_SUPER_MAGIC))
 		hierarchy.own = own;
 	else if (is_mounted(reader, hierarchy.mount_point, "/", CGROUP2_SUPER_MAGIC))

@@ -1,4 +1,5 @@
-// host: where the kernel tells what is mounted. Private to cgroups/, and apart so that tests can tell it otherwise.
+// host: where the kernel tells what is mounted. Private to cgroups/, and apart so that tests can
+// tell it otherwise.
 #pragma once
 
 #include "cgroups/cgroups.h"

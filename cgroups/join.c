@@ -8,14 +8,15 @@
 #include <unistd.h>
 
 struct join_place {
-	const char *dir; // for the error
-	int fd;		 // the directory; -1: `dir` will do
+	const char *dir;  // for the error
+	int fd;		  // the directory; -1: `dir` will do
+	const char *file; // takes a "0"
 };
 
 struct cgroup_join {
-	struct join_place *v; // v1
+	struct join_place *v; // to be joined by a write
 	size_t n;
-	int v2_fd;
+	struct join_place v2; // to be cloned into
 };
 
 static bool lists_meet(const char *list, size_t len, const char *controllers)
@@ -70,7 +71,7 @@ int cgroup_join_open(const struct cgroup *cgroup, const struct oci_strings *subs
 {
 	struct cgroup_join *made = arena_new(arena, struct cgroup_join, 1);
 
-	made->v2_fd = -1;
+	made->v2.fd = -1;
 	made->v = arena_new(arena, struct join_place, cgroup->places.n);
 	for (size_t i = 0; i < cgroup->places.n; i++) {
 		const struct place *place = &cgroup->places.v[i];
@@ -82,9 +83,12 @@ int cgroup_join_open(const struct cgroup *cgroup, const struct oci_strings *subs
 			return fd;
 		}
 		if (place->v2)
-			made->v2_fd = fd;
+			made->v2 = (struct join_place){ place->dir, fd, "cgroup.procs" };
 		else
-			made->v[made->n++] = (struct join_place){ .dir = place->dir, .fd = fd };
+			made->v[made->n++] = (struct join_place){ place->dir, fd, "tasks" };
+		// Nobody knows what was done to a group that moat hasn't made.
+		if (place->v2 && place->made == strlen(place->dir))
+			cgroup_join_by_write(made);
 	}
 	*join = made;
 	return 0;
@@ -92,24 +96,32 @@ int cgroup_join_open(const struct cgroup *cgroup, const struct oci_strings *subs
 
 void cgroup_join_close(struct cgroup_join *join)
 {
-	replace_fd(&join->v2_fd, -1);
+	replace_fd(&join->v2.fd, -1);
 	for (size_t i = 0; i < join->n; i++)
 		replace_fd(&join->v[i].fd, -1);
 }
 
 int cgroup_join_fd(const struct cgroup_join *join)
 {
-	return join->v2_fd;
+	return join->v2.fd;
+}
+
+void cgroup_join_by_write(struct cgroup_join *join)
+{
+	if (join->v2.fd < 0)
+		return;
+	join->v[join->n++] = join->v2;
+	join->v2.fd = -1;
 }
 
 static int join_place(const struct join_place *place)
 {
-	scope_fd int tasks = place->fd < 0 ? place_open(place->dir, "tasks", O_WRONLY) :
-					     openat(place->fd, "tasks", O_WRONLY | O_CLOEXEC);
+	scope_fd int file = place->fd < 0 ? place_open(place->dir, place->file, O_WRONLY) :
+					    openat(place->fd, place->file, O_WRONLY | O_CLOEXEC);
 
-	if (tasks < 0)
-		return place->fd < 0 ? tasks : -errno;
-	return write(tasks, "0", 1) < 0 ? -errno : 0;
+	if (file < 0)
+		return place->fd < 0 ? file : -errno;
+	return write(file, "0", 1) < 0 ? -errno : 0;
 }
 
 int cgroup_join(const struct cgroup_join *join, struct err *err)

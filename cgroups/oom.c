@@ -1,6 +1,7 @@
 // v1 signals an eventfd each time the group runs out of memory, and once more when the group is
 // removed (Documentation/admin-guide/cgroup-v1/memory.rst, "OOM Control"). v2 counts in
-// memory.events, and inotify tells that a count has changed; cgroup.events tells when nobody is left.
+// memory.events, and inotify tells that a count has changed; cgroup.events tells when nobody is
+// left.
 
 #include "base/scope.h"
 #include "cgroups/place.h"

@@ -15,12 +15,12 @@
 enum place_write_flag {
 	// A kernel without the file is as good.
 	WRITE_OPTIONAL = 1,
-	// Where the file is missing the next write of the list is made instead; where it isn't, that
-	// one is passed over.
+	// Where the file is missing the next write of the list is made instead; where it isn't,
+	// that one is passed over.
 	WRITE_OR_NEXT = 2,
-	// Neighbours that carry it bound each other (a limit and its total, a quota and its period):
-	// which order the kernel takes depends on what stood there before, and it refuses a wrong
-	// one with EINVAL. Any order that it takes will do.
+	// Neighbours that carry it bound each other (a limit and its total, a quota and its
+	// period): which order the kernel takes depends on what stood there before, and it refuses
+	// a wrong one with EINVAL. Any order that it takes will do.
 	WRITE_LINKED = 4,
 };
 

@@ -121,7 +121,8 @@ int cgroup_plan_make(const struct cgroup_host *host, const struct oci_linux *lin
 	if (ret < 0)
 		return ret;
 
-	// v1's device files may be written by the host's root alone; for v2 only the attempt can tell.
+	// v1's device files may be written by the host's root alone; for v2 only the attempt can
+	// tell.
 	const bool devices = !options->rootless || host->layout == CGROUP_UNIFIED;
 	return resources_plan(linux->resources, devices, &made->places, arena, err);
 }

@@ -13,7 +13,8 @@
 
 #define FREEZE_TIMEOUT_MS 5000
 
-// v1's freezer works the same on a hybrid host; there v2's would freeze too, but engines look at v1's.
+// v1's freezer works the same on a hybrid host; there v2's would freeze too, but engines look at
+// v1's.
 static const struct place *freezer_of(const struct cgroup *cgroup)
 {
 	const struct place *v1 = place_find(&cgroup->places, "freezer", NULL);
@@ -44,8 +45,8 @@ static int wait_v1(const struct place *place, bool frozen)
 			return 0;
 		if (!backoff_wait(&backoff))
 			return -ETIMEDOUT;
-		// A process that was forked at a bad moment can keep the group in FREEZING for good,
-		// until it is thawed and frozen again.
+		// A process that was forked at a bad moment can keep the group in FREEZING for
+		// good, until it is thawed and frozen again.
 		if (frozen && tries % 16 == 0) {
 			write_state(place, false);
 			write_state(place, true);
@@ -194,7 +195,8 @@ int cgroup_kill(const struct cgroup *cgroup, int sig, struct err *err)
 		return 0;
 	}
 
-	// Where freezing doesn't work out, what has been forked meanwhile is missed: better than nothing.
+	// Where freezing doesn't work out, what has been forked meanwhile is missed: better than
+	// nothing.
 	const bool was_frozen = cgroup_frozen(cgroup, &ignored) > 0;
 	const bool froze = !was_frozen && freezer && cgroup_freeze(cgroup, true, &ignored) == 0;
 	ret = signal_all(cgroup, sig, err);

@@ -17,7 +17,8 @@ struct planner {
 #define add(planner, place, flags, file, ...) \
 	place_add_write((place), (planner)->arena, (flags), (file), __VA_ARGS__)
 
-// Where `v1_name` (v2 calls it `v2_name`, NULL: has it not) is to be controlled; with an error that says for which field.
+// Where `v1_name` (v2 calls it `v2_name`, NULL: has it not) is to be controlled; with an error that
+// says for which field.
 static struct place *need(struct planner *planner, const char *v1_name, const char *v2_name,
 			  const char *field)
 {
@@ -435,8 +436,8 @@ static int plan_hugetlb(struct planner *planner)
 			return invalid(planner, "hugepageLimits",
 				       "a page size is as 64KB, 2MB, 1GB");
 
-		// Reservations first (Linux 5.7): their limit makes mmap fail, where the other kills
-		// with SIGBUS on the first touch.
+		// Reservations first (Linux 5.7): their limit makes mmap fail, where the other
+		// kills with SIGBUS on the first touch.
 		const char *last = place->v2 ? "max" : "limit_in_bytes";
 		add(planner, place, WRITE_OPTIONAL,
 		    arena_printf(planner->arena, "hugetlb.%s.rsvd.%s", size, last), "%" PRIu64,

@@ -1,7 +1,7 @@
 // resources: linux.resources as writes to the files of v1 and v2. Private to cgroups/.
 //
-// Pure. A controller may sit in a hierarchy of either kind (on a hybrid host both occur at once), so
-// each is looked up by itself and written in the way of the hierarchy where it was found.
+// Pure. A controller may sit in a hierarchy of either kind (on a hybrid host both occur at once),
+// so each is looked up by itself and written in the way of the hierarchy where it was found.
 #pragma once
 
 #include "base/arena.h"

@@ -1,5 +1,5 @@
-// The figures of v1 and v2 in one form. Which file gives which figure is a table for each version; the files are small and read
-// one by one, a file that isn't there tells nothing.
+// The figures of v1 and v2 in one form. Which file gives which figure is a table for each version;
+// the files are small and read one by one, a file that isn't there tells nothing.
 
 #include "base/scope.h"
 #include "cgroups/place.h"

@@ -121,7 +121,8 @@ static bool has_groups(int fd)
 	return dir && entry;
 }
 
-// Removes the groups in `fd` that have none below. Returns the first that has some, to be gone into; -1 when there is no such.
+// Removes the groups in `fd` that have none below. Returns the first that has some, to be gone
+// into; -1 when there is no such.
 static int remove_leaves(int fd, bool *busy)
 {
 	__attribute__((cleanup(close_dir))) DIR *dir = open_stream(fd);
@@ -139,8 +140,8 @@ static int remove_leaves(int fd, bool *busy)
 	return -1;
 }
 
-// Removes all groups below. Goes down and up again by descriptors, so that no tree is too deep. Gives up at the first one that
-// is busy.
+// Removes all groups below. Goes down and up again by descriptors, so that no tree is too deep.
+// Gives up at the first one that is busy.
 static void remove_below(const char *dir)
 {
 	scope_fd int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);

@@ -7,15 +7,18 @@
 #include "base/str.h"
 #include "cgroups/place.h"
 
-// Makes the directory and whatever is missing between it and its hierarchy's mount point; tells in place->made what was
-// there before. Returns 1 where the directory itself was there already, 0, or -errno.
+// Makes the directory and whatever is missing between it and its hierarchy's mount point; tells in
+// place->made what was there before. Returns 1 where the directory itself was there already, 0, or
+// -errno.
 int tree_make(struct place *place);
 
 // Takes away what tree_make() made, as far as it is empty.
 void tree_unmake(const struct place *place);
 
-// Removes the directory and everything below it, waiting a while for processes that are ending. Gone already is no error.
+// Removes the directory and everything below it, waiting a while for processes that are ending.
+// Gone already is no error.
 int tree_remove(const char *dir, struct err *err);
 
-// Appends the processes of the directory and of all below it to `pids`, as an array of pid_t. A directory that has gone has none.
+// Appends the processes of the directory and of all below it to `pids`, as an array of pid_t. A
+// directory that has gone has none.
 int tree_pids(const char *dir, struct text *pids, struct err *err);

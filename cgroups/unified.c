@@ -39,7 +39,8 @@ static void enable_in(const char *dir, char *names)
 {
 	char *save = NULL;
 
-	// All at once, or each for itself, so that one that can't be enabled doesn't hold up the rest.
+	// All at once, or each for itself, so that one that can't be enabled doesn't hold up the
+	// rest.
 	if (place_write(dir, "cgroup.subtree_control", names) == 0)
 		return;
 	for (char *name = strtok_r(names, " ", &save); name; name = strtok_r(NULL, " ", &save)) {
@@ -50,8 +51,8 @@ static void enable_in(const char *dir, char *names)
 	}
 }
 
-// Below a threaded group a new one is of no use before it is made threaded too, and then it can have
-// no controller that works by process (memory, io, …).
+// Below a threaded group a new one is of no use before it is made threaded too, and then it can
+// have no controller that works by process (memory, io, …).
 static int leave_domain(const struct place *place, struct err *err)
 {
 	char type[64];
@@ -185,8 +186,8 @@ static int detach_program(int dirfd, uint32_t id)
 	return program < 0 ? -1 : sys_bpf(BPF_PROG_DETACH, &attr);
 }
 
-// Every program must allow an access, so the old ones have to go: one is exchanged in one step, several after the new one is in
-// force, so that at no time there is none.
+// Every program must allow an access, so the old ones have to go: one is exchanged in one step,
+// several after the new one is in force, so that at no time there is none.
 static int exchange_programs(int dirfd, int program)
 {
 	uint32_t ids[MAX_PROGRAMS], count = 0;

@@ -1,5 +1,5 @@
-// The appliers on a tree of ordinary files, which take whatever is written: which file is touched, and what is read of it. What only a
-// kernel does is in test-cgroups-live.
+// The appliers on a tree of ordinary files, which take whatever is written: which file is touched,
+// and what is read of it. What only a kernel does is in test-cgroups-live.
 #include "cgroups/backoff.h"
 #include "cgroups/plan.h"
 #include "cgroups/tree.h"

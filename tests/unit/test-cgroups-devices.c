@@ -1,5 +1,5 @@
-// Device rules: the list for v1, the program for v2. The program is run here, in an interpreter of the few instructions that it is
-// made of, and compared with the rules themselves.
+// Device rules: the list for v1, the program for v2. The program is run here, in an interpreter of
+// the few instructions that it is made of, and compared with the rules themselves.
 #include "cgroups/devices.h"
 #include "tests/unit/tap.h"
 

@@ -41,7 +41,7 @@ static int create(struct oci_resources *resources, struct cgroup **cgroup, struc
 }
 
 // A child in the cgroup that waits to be killed, and does `work` first, with its result on *result.
-static pid_t spawn(const struct cgroup *cgroup, int (*work)(void), int *result)
+static pid_t spawn_by(const struct cgroup *cgroup, bool clone_into, int (*work)(void), int *result)
 {
 	struct cgroup_join *join;
 	struct err err = { 0 };
@@ -51,6 +51,8 @@ static pid_t spawn(const struct cgroup *cgroup, int (*work)(void), int *result)
 		printf("# %s\n", err.msg);
 		return -1;
 	}
+	if (!clone_into)
+		cgroup_join_by_write(join);
 	struct clone_args args = { .exit_signal = SIGCHLD };
 	if (cgroup_join_fd(join) >= 0) {
 		args.flags = CLONE_INTO_CGROUP;
@@ -72,6 +74,11 @@ static pid_t spawn(const struct cgroup *cgroup, int (*work)(void), int *result)
 		*result = -EPIPE;
 	close(ends[0]);
 	return pid;
+}
+
+static pid_t spawn(const struct cgroup *cgroup, int (*work)(void), int *result)
+{
+	return spawn_by(cgroup, true, work, result);
 }
 
 static bool exists_anywhere(void)
@@ -260,7 +267,8 @@ static int open_kmsg(void)
 	return fd < 0 ? -errno : 0;
 }
 
-// What the kernel makes of a v2 program, on a group of its own, whether or not v1 has a devices controller.
+// What the kernel makes of a v2 program, on a group of its own, whether or not v1 has a devices
+// controller.
 static void test_program(void)
 {
 	const struct cgroup_hierarchy *v2 = NULL;
@@ -290,7 +298,7 @@ static void test_program(void)
 	// Attached in the old one's stead: with both in force nothing would be allowed.
 	is_int(device_rules_make(&all, &arena, &place.devices, &err), 0);
 	works(unified_attach_devices(&place, false, &err), &err);
-	child = spawn(&cgroup, open_kmsg, &result);
+	child = spawn_by(&cgroup, false, open_kmsg, &result);
 	is_int(result, 0);
 	is_int(cgroup_kill(&cgroup, SIGKILL, &err), 0);
 	is_int(waitpid(child, NULL, 0), child);
