@@ -10,20 +10,20 @@
 // Making any node is harmless, since only opening it gives access. The spec's /dev/console is a
 // terminal of the container's own, so the host's (5:1) isn't among them.
 static const struct device_rule default_rules[] = {
-	{ true, 'c', DEVICE_ANY, DEVICE_ANY, DEVICE_MKNOD },
-	{ true, 'b', DEVICE_ANY, DEVICE_ANY, DEVICE_MKNOD },
-	{ true, 'c', 1, 3, DEVICE_ALL },	    // null
-	{ true, 'c', 1, 5, DEVICE_ALL },	    // zero
-	{ true, 'c', 1, 7, DEVICE_ALL },	    // full
-	{ true, 'c', 1, 8, DEVICE_ALL },	    // random
-	{ true, 'c', 1, 9, DEVICE_ALL },	    // urandom
-	{ true, 'c', 5, 0, DEVICE_ALL },	    // tty
-	{ true, 'c', 5, 2, DEVICE_ALL },	    // ptmx
-	{ true, 'c', 136, DEVICE_ANY, DEVICE_ALL }, // pts
-	{ true, 'c', 10, 200, DEVICE_ALL },	    // net/tun
+	{ DEVICE_ANY, DEVICE_ANY, DEVICE_MKNOD, 'c', true },
+	{ DEVICE_ANY, DEVICE_ANY, DEVICE_MKNOD, 'b', true },
+	{ 1, 3, DEVICE_ALL, 'c', true },	    // null
+	{ 1, 5, DEVICE_ALL, 'c', true },	    // zero
+	{ 1, 7, DEVICE_ALL, 'c', true },	    // full
+	{ 1, 8, DEVICE_ALL, 'c', true },	    // random
+	{ 1, 9, DEVICE_ALL, 'c', true },	    // urandom
+	{ 5, 0, DEVICE_ALL, 'c', true },	    // tty
+	{ 5, 2, DEVICE_ALL, 'c', true },	    // ptmx
+	{ 136, DEVICE_ANY, DEVICE_ALL, 'c', true }, // pts
+	{ 10, 200, DEVICE_ALL, 'c', true },	    // net/tun
 };
 
-static const struct device_rule all_denied = { false, 'a', DEVICE_ANY, DEVICE_ANY, DEVICE_ALL };
+static const struct device_rule all_denied = { DEVICE_ANY, DEVICE_ANY, DEVICE_ALL, 'a', false };
 
 static int parse_access(const char *text, unsigned int *access)
 {

@@ -22,10 +22,10 @@
 #define DEVICE_ANY (-1)
 
 struct device_rule {
-	bool allow;
-	char type;	      // 'a' (both; then all numbers and all access are meant), 'b' or 'c'
 	int64_t major, minor; // DEVICE_ANY: all
 	unsigned int access;
+	char type; // 'a' (both; then all numbers and all access are meant), 'b' or 'c'
+	bool allow;
 };
 
 // Later rules override earlier ones; the first is for everything.

@@ -190,7 +190,7 @@ static int detach_program(int dirfd, uint32_t id)
 // several after the new one is in force, so that at no time there is none.
 static int exchange_programs(int dirfd, int program)
 {
-	uint32_t ids[MAX_PROGRAMS], count = 0;
+	uint32_t ids[MAX_PROGRAMS] = { 0 }, count = 0;
 
 	if (query_programs(dirfd, ids, &count) < 0)
 		return -1;

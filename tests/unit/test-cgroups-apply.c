@@ -130,7 +130,7 @@ static void test_remove(void)
 static void test_deep(void)
 {
 	char name[201] = { 0 };
-	scope_fd int top = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC), fd = dup(top);
+	scope_fd int fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct err err;
 
 	memset(name, 'x', sizeof(name) - 1);
@@ -371,7 +371,7 @@ static void test_stats_v1(void)
 
 static void test_load(void)
 {
-	char *bad = (char *)(uintptr_t) "cpu:relative";
+	char *bad = arena_strdup(&arena, "cpu:relative");
 	const struct oci_strings paths = { &bad, 1 };
 	struct cgroup *cgroup = NULL;
 	struct err err = { 0 };

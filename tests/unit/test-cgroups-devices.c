@@ -122,7 +122,7 @@ static int run(const struct device_program *program, const struct bpf_cgroup_dev
 		case BPF_JMP | BPF_JSET | BPF_K:
 			taken = *to & (uint64_t)insn->imm;
 			break;
-		case BPF_JMP | BPF_JA | BPF_K:
+		case BPF_JMP | BPF_JA:
 			taken = true;
 			break;
 		case BPF_JMP | BPF_EXIT:

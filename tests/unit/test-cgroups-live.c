@@ -43,7 +43,7 @@ static int create(struct oci_resources *resources, struct cgroup **cgroup, struc
 // A child in the cgroup that waits to be killed, and does `work` first, with its result on *result.
 static pid_t spawn_by(const struct cgroup *cgroup, bool clone_into, int (*work)(void), int *result)
 {
-	struct cgroup_join *join;
+	struct cgroup_join *join = NULL;
 	struct err err = { 0 };
 	int ends[2];
 
@@ -194,7 +194,7 @@ static void test_below(void)
 {
 	struct oci_resources resources = { 0 };
 	scope_cgroup struct cgroup *cgroup = NULL;
-	struct cgroup_join *join;
+	struct cgroup_join *join = NULL;
 	struct err err = { 0 };
 	char path[PATH_MAX];
 	static char inside[] = "/a/../a", missing[] = "b", outside[] = "../x", far[] = "/../../..";
