@@ -196,11 +196,15 @@ int fs_mount(const struct mount_op *op, int root_fd, int target, struct err *err
 {
 	scope_text struct text data = { 0 };
 
+	scope_fd int back = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
 	join_data(op, &data);
-	if (fchdir(target) < 0)
+	if (back < 0 || fchdir(target) < 0)
 		return err_sys(err, "go to the mount point");
 	if (mount(op->source, ".", op->fstype, mount_flags(&op->options), data.str) < 0)
 		return err_sys(err, "file system %s", op->fstype);
+	if (fchdir(back) < 0)
+		return err_sys(err, "return from the mount point");
 	return find_mount(op, root_fd, target, err);
 }
 

@@ -220,6 +220,12 @@ static int create_fs(const struct mount_op *op, int target, bool created, struct
 	return fd < 0 ? -err->code : take_fd(&fd);
 }
 
+// Options could hide what moat itself wants to write to (`subset=pid`, `ro`).
+static bool is_whole_procfs(const struct mount_op *op)
+{
+	return !op->options.data.n && !(op->options.sb_set & MS_RDONLY);
+}
+
 static int mount_fs(struct rootfs_plan *plan, struct mount_op *op, struct err *err)
 {
 	const bool whole = fs_needs_mount(op); // it is attached as it is made
@@ -240,7 +246,7 @@ static int mount_fs(struct rootfs_plan *plan, struct mount_op *op, struct err *e
 		return -err->code;
 	if (op->late_readonly)
 		op->fd = take_fd(&fd);
-	else if (str_eq(op->target, "/proc") && op->options.data.n == 0)
+	else if (str_eq(op->target, "/proc") && is_whole_procfs(op))
 		replace_fd(&plan->proc_fd, take_fd(&fd));
 	return 0;
 }
