@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -24,16 +25,18 @@ struct walk {
 	int links;
 };
 
-static int append(char *path, const char *name, size_t len)
+// Formats a path into PATH_MAX bytes.
+__attribute__((format(printf, 2, 3))) static int put(char *path, const char *fmt, ...)
 {
-	size_t end = strlen(path);
+	va_list args;
 
-	if (end + 1 + len >= PATH_MAX)
-		return -1;
-	path[end] = '/';
-	memcpy(path + end + 1, name, len);
-	path[end + 1 + len] = '\0';
-	return 0;
+	va_start(args, fmt);
+	int len = vsnprintf(path, PATH_MAX, fmt, args);
+	va_end(args);
+	if (len >= 0 && len < PATH_MAX)
+		return 0;
+	errno = ENAMETOOLONG;
+	return -1;
 }
 
 // Puts the content of the link `name`, which leads nowhere yet, in place of it. What is no link, or no
@@ -47,12 +50,13 @@ static int splice_link(int root_fd, struct walk *walk, const char *name, const c
 	if (len < 0)
 		return errno == EINVAL || errno == ENOENT ? 0 : -1;
 	link[len] = '\0';
-	int need = snprintf(todo, sizeof(todo), "%s%s", link, rest);
-	if (++walk->links > MAX_LINKS || need < 0 || (size_t)need >= sizeof(todo)) {
+	if (++walk->links > MAX_LINKS) {
 		errno = ELOOP;
 		return -1;
 	}
-	memcpy(walk->todo, todo, (size_t)need + 1);
+	// `rest` lies in walk->todo.
+	if (put(todo, "%s%s", link, rest) < 0 || put(walk->todo, "%s", todo) < 0)
+		return -1;
 	if (link[0] == '/') {
 		walk->done[0] = '\0';
 		replace_fd(&walk->dir, path_open_in_root(root_fd, "/", O_PATH | O_DIRECTORY, 0));
@@ -81,20 +85,16 @@ static int step(int root_fd, struct walk *walk, unsigned int flags)
 
 	if (len == 0)
 		return 1;
-	strcpy(next, walk->done);
-	if (len > NAME_MAX || append(next, name, len) < 0) {
-		errno = ENAMETOOLONG;
+	if (put(next, "%s/%.*s", walk->done, (int)len, name) < 0)
 		return -1;
-	}
-	memcpy(component, name, len);
-	component[len] = '\0';
+	snprintf(component, sizeof(component), "%.*s", (int)len, name);
 
 	if (!walk->missing) {
 		int fd = path_open_in_root(root_fd, next, O_PATH | (last ? 0 : O_DIRECTORY), 0);
 
 		if (fd >= 0) {
 			replace_fd(&walk->dir, fd);
-			strcpy(walk->done, next);
+			put(walk->done, "%s", next);
 			memmove(walk->todo, rest, strlen(rest) + 1);
 			return last;
 		}
@@ -117,19 +117,17 @@ static int walk_start(int root_fd, struct walk *walk, const char *path)
 {
 	const char *name = strrchr(path, '/');
 
-	if (strlen(path) >= sizeof(walk->todo)) {
-		errno = ENAMETOOLONG;
+	if (put(walk->todo, "%s", name) < 0 ||
+	    put(walk->done, "%.*s", (int)(name - path), path) < 0)
 		return -1;
-	}
-	memcpy(walk->done, path, (size_t)(name - path));
-	strcpy(walk->todo, name);
 	walk->dir = path_open_in_root(root_fd, *walk->done ? walk->done : "/", O_PATH | O_DIRECTORY,
 				      0);
 	walk->missing = walk->dir >= 0;
 	if (walk->dir >= 0 || errno != ENOENT)
 		return walk->dir;
 	walk->done[0] = '\0';
-	strcpy(walk->todo, path);
+	if (put(walk->todo, "%s", path) < 0)
+		return -1;
 	walk->dir = path_open_in_root(root_fd, "/", O_PATH | O_DIRECTORY, 0);
 	return walk->dir;
 }
