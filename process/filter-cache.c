@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 // To be changed with whatever changes what comes out of filter_compile(), or the file below.
-#define CACHE_FORMAT 1
+#define CACHE_FORMAT 2
 
 #define CACHE_MAGIC UINT64_C(0x31746c6674616f6d) // "moatflt1"
 

@@ -3,6 +3,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/scope.h"
+#include "process/filter-compact.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -13,9 +14,6 @@
 #include <unistd.h>
 
 #define ARCH_PREFIX "SCMP_ARCH_"
-
-// System calls of x32 come as those of x86_64, with this bit. No other machine has numbers as high.
-#define X32_BIT 0x40000000U
 
 #define MAX_ARGS 6
 
@@ -206,50 +204,48 @@ static uint32_t highest(scmp_filter_ctx ctx, const struct oci_seccomp *profile, 
 	return (uint32_t)max;
 }
 
-// Before libseccomp's program: ENOSYS for what is newer than the profile.
-static size_t add_stub(scmp_filter_ctx ctx, const struct oci_seccomp *profile, uint32_t arch,
-		       struct sock_filter *out)
+// The architectures of the filter, and how far the profile goes. libseccomp has an architecture for
+// x32, the kernel tells it from x86_64 by the number.
+static size_t find_archs(scmp_filter_ctx ctx, const struct oci_seccomp *profile,
+			 struct compact_arch found[ARRAY_SIZE(archs)])
 {
-	// libseccomp has a name of its own for x32, the kernel tells it from x86_64 by the number.
-	const bool x86_64 = arch == SCMP_ARCH_X86_64;
-	const uint32_t last = highest(ctx, profile, arch);
-	const uint32_t last_x32 = x86_64 ? highest(ctx, profile, SCMP_ARCH_X32) : UINT32_MAX;
-	const struct sock_filter stub[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, arch, 0, 5),
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1),
-		BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, last_x32, 1, 2),
-		BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, last, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
-	};
+	const bool limited = denies(profile);
+	size_t count = 0;
 
-	memcpy(out, stub, sizeof(stub));
-	return ARRAY_SIZE(stub);
+	for (size_t i = 0; i < ARRAY_SIZE(archs); i++) {
+		uint32_t arch = arch_of(archs[i]);
+
+		if (arch == SCMP_ARCH_X32 || seccomp_arch_exist(ctx, arch) < 0)
+			continue;
+		found[count++] = (struct compact_arch){
+			.audit = arch,
+			.last = limited ? highest(ctx, profile, arch) : UINT32_MAX,
+			.last_x32 = limited && arch == SCMP_ARCH_X86_64 ?
+					    highest(ctx, profile, SCMP_ARCH_X32) :
+					    UINT32_MAX,
+		};
+	}
+	return count;
 }
 
-// Appends libseccomp's program to the `count` instructions that are in `program`, and hands out all
-// of it.
-static int export(scmp_filter_ctx ctx, struct sock_filter *program, size_t count,
-		  struct process_filter *filter, struct err *err)
+// libseccomp's program, in `arena`.
+static int export(scmp_filter_ctx ctx, struct arena *arena, struct sock_fprog *program,
+		  struct err *err)
 {
-	const size_t room = (BPF_MAXINSNS - count) * sizeof(*program);
-
 	scope_fd int fd = memfd_create("moat-seccomp", MFD_CLOEXEC);
 	if (fd < 0)
-		return err_sys(err, "linux.seccomp: memfd_create");
+		return err_sys(err, "memfd_create");
 	int ret = seccomp_export_bpf(ctx, fd);
 	if (ret < 0)
-		return err_sysn(err, -ret, "linux.seccomp: compile the filter");
+		return err_sysn(err, -ret, "seccomp_export_bpf");
 	off_t size = lseek(fd, 0, SEEK_END);
-	if (size < 0 || (size_t)size > room)
-		return err_set(err, E2BIG,
-			       "linux.seccomp: the filter has more than %d instructions",
+	if (size < 0 || (size_t)size > BPF_MAXINSNS * sizeof(*program->filter))
+		return err_set(err, E2BIG, "the filter has more than %d instructions",
 			       BPF_MAXINSNS);
-	if (pread(fd, program + count, (size_t)size, 0) != size)
-		return err_sys(err, "linux.seccomp: read the filter");
-	filter->program = program;
-	filter->count = (uint16_t)(count + (size_t)size / sizeof(*program));
+	program->filter = arena_alloc(arena, (size_t)size);
+	program->len = (unsigned short)((size_t)size / sizeof(*program->filter));
+	if (pread(fd, program->filter, (size_t)size, 0) != size)
+		return err_sys(err, "read libseccomp's program");
 	return 0;
 }
 
@@ -258,8 +254,8 @@ int filter_compile(const struct oci_seccomp *profile, struct arena *arena,
 {
 	const uint32_t default_action = action_of(profile->default_action,
 						  profile->default_errno_ret);
-	struct sock_filter *program = arena_new(arena, struct sock_filter, BPF_MAXINSNS);
-	size_t count = 0;
+	struct compact_arch found[ARRAY_SIZE(archs)];
+	struct sock_fprog program, compact;
 
 	scope_filter scmp_filter_ctx ctx = seccomp_init(default_action);
 	if (!ctx)
@@ -272,14 +268,11 @@ int filter_compile(const struct oci_seccomp *profile, struct arena *arena,
 		if (add_rule(ctx, &profile->syscalls.v[i], default_action, err) < 0)
 			return -err->code;
 	}
-	// A binary tree over the numbers instead of a list: see docs/performance.md. Older versions
-	// can't.
-	seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-	for (size_t i = 0; denies(profile) && i < ARRAY_SIZE(archs); i++) {
-		uint32_t arch = arch_of(archs[i]);
-
-		if (arch != SCMP_ARCH_X32 && seccomp_arch_exist(ctx, arch) == 0)
-			count += add_stub(ctx, profile, arch, program + count);
-	}
-	return export(ctx, program, count, filter, err);
+	if (export(ctx, arena, &program, err) < 0 ||
+	    compact_program(&program, found, find_archs(ctx, profile, found), arena, &compact,
+			    err) < 0)
+		return err_wrap(err, "linux.seccomp");
+	filter->program = compact.filter;
+	filter->count = compact.len;
+	return 0;
 }

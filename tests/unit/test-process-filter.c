@@ -1,6 +1,7 @@
 // Seccomp profiles, compiled and then asked, by a little machine for classic BPF; and the cache.
 #include "base/io.h"
 #include "base/scope.h"
+#include "process/filter-compact.h"
 #include "process/filter.h"
 #include "tests/unit/tap.h"
 
@@ -10,6 +11,7 @@
 #include <seccomp.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -304,6 +306,181 @@ static void test_archs(void)
 #endif
 }
 
+// A sequence of numbers that is the same in every run.
+static uint32_t next_random(void)
+{
+	static uint64_t state = 1;
+
+	state = state * UINT64_C(6364136223846793005) + 1442695040888963407;
+	return (uint32_t)(state >> 33);
+}
+
+static uint64_t random_value(void)
+{
+	static const uint64_t values[] = {
+		0, 1, 2, 3, 0xffffffff, UINT64_C(1) << 32, UINT64_C(3) << 32 | 1, UINT64_MAX
+	};
+
+	return values[next_random() % ARRAY_SIZE(values)];
+}
+
+static void add_random_rule(scmp_filter_ctx ctx)
+{
+	static const uint32_t actions[] = { SCMP_ACT_ALLOW, SCMP_ACT_ERRNO(1), SCMP_ACT_ERRNO(2),
+					    SCMP_ACT_LOG, SCMP_ACT_TRAP };
+	struct scmp_arg_cmp args[6];
+	unsigned int count = next_random() % 4 ? 0 : 1 + next_random() % 3;
+	int nr = (int)(next_random() % 440), run = next_random() % 3 ? 1 : 20;
+
+	for (unsigned int i = 0; i < count; i++)
+		args[i] =
+			(struct scmp_arg_cmp){ i,
+					       (enum scmp_compare)(SCMP_CMP_NE + next_random() % 7),
+					       random_value(), random_value() };
+	const uint32_t action = actions[next_random() % ARRAY_SIZE(actions)];
+	// What libseccomp refuses isn't in its program then.
+	for (int i = 0; i < run; i++)
+		seccomp_rule_add_array(ctx, action, nr + i, count, args);
+}
+
+static struct sock_fprog export(scmp_filter_ctx ctx, struct arena *arena)
+{
+	scope_fd int fd = memfd_create("test", MFD_CLOEXEC);
+	struct sock_fprog program;
+
+	if (seccomp_export_bpf(ctx, fd) < 0)
+		abort();
+	off_t size = lseek(fd, 0, SEEK_END);
+	program.filter = arena_alloc(arena, (size_t)size);
+	program.len = (unsigned short)((size_t)size / sizeof(struct sock_filter));
+	if (pread(fd, program.filter, (size_t)size, 0) != size)
+		abort();
+	return program;
+}
+
+// The first system call on which the two programs differ; -1: none does.
+static int difference(const struct sock_fprog *a, const struct sock_fprog *b)
+{
+	static const uint32_t arch_list[] = { AUDIT_ARCH_X86_64, AUDIT_ARCH_I386,
+					      AUDIT_ARCH_AARCH64, 0 };
+	const struct process_filter first = { .program = a->filter, .count = a->len };
+	const struct process_filter second = { .program = b->filter, .count = b->len };
+
+	for (int i = 0; i < (int)ARRAY_SIZE(arch_list) * 2 * 500; i++) {
+		struct seccomp_data data = {
+			.arch = arch_list[i / 1000],
+			.nr = i % 500 + (i / 500 % 2 ? 0x40000000 : 0),
+		};
+
+		for (int tries = 0; tries < 3; tries++) {
+			for (size_t j = 0; j < ARRAY_SIZE(data.args); j++)
+				data.args[j] = random_value();
+			if (ask(&first, &data) != ask(&second, &data))
+				return data.nr;
+		}
+	}
+	return -1;
+}
+
+static bool compact(scmp_filter_ctx ctx, struct arena *arena, struct sock_fprog *plain,
+		    struct sock_fprog *small)
+{
+	static const struct compact_arch all[] = {
+		{ AUDIT_ARCH_X86_64, UINT32_MAX, UINT32_MAX },
+		{ AUDIT_ARCH_I386, UINT32_MAX, UINT32_MAX },
+	};
+	struct err err;
+
+	*plain = export(ctx, arena);
+	if (compact_program(plain, all, ARRAY_SIZE(all), arena, small, &err) == 0)
+		return true;
+	is_str(err.msg, "");
+	return false;
+}
+
+// What comes out says the same as what went in, for programs of all shapes.
+static void test_compact_random(void)
+{
+#ifdef __x86_64__
+	size_t differ = 0;
+
+	for (int trial = 0; trial < 8; trial++) {
+		scope_arena struct arena arena = { 0 };
+		scmp_filter_ctx ctx = seccomp_init(trial % 2 ? SCMP_ACT_ERRNO(38) : SCMP_ACT_ALLOW);
+		struct sock_fprog plain, small;
+
+		seccomp_arch_add(ctx, SCMP_ARCH_X86);
+		if (trial % 3 == 0)
+			seccomp_arch_add(ctx, SCMP_ARCH_X32);
+		seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 1 + trial / 2 % 2);
+		for (int i = 0; i < 1 + 4 * trial; i++)
+			add_random_rule(ctx);
+		if (compact(ctx, &arena, &plain, &small)) {
+			int nr = difference(&plain, &small);
+
+			if (nr >= 0)
+				printf("# trial %d: system call %d\n", trial, nr);
+			differ += nr >= 0;
+		}
+		seccomp_release(ctx);
+	}
+	is_int(differ, 0);
+#else
+	skip("programs made small", "the test speaks of x86_64");
+#endif
+}
+
+// Conditions on arguments beyond the reach of one jump, and more ranges than one block of the tree has.
+static void test_compact_large(void)
+{
+#ifdef __x86_64__
+	scope_arena struct arena arena = { 0 };
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(1));
+	struct sock_fprog plain, small;
+
+	seccomp_arch_add(ctx, SCMP_ARCH_X86);
+	for (int nr = 0; nr < 440; nr += 2)
+		seccomp_rule_add(ctx, nr % 3 ? SCMP_ACT_ALLOW : SCMP_ACT_LOG, nr, 0);
+	for (uint64_t value = 0; value < 70; value++)
+		seccomp_rule_add(ctx, SCMP_ACT_ALLOW, 101, 2, SCMP_A0(SCMP_CMP_EQ, value),
+				 SCMP_A1(SCMP_CMP_GT, value << 30));
+	seccomp_rule_add(ctx, SCMP_ACT_ALLOW, 103, 1, SCMP_A0(SCMP_CMP_MASKED_EQ, 3, 1));
+	if (compact(ctx, &arena, &plain, &small)) {
+		is_int(difference(&plain, &small), -1);
+		ok(small.len > 512, "it is large");
+	}
+	seccomp_release(ctx);
+#else
+	skip("large programs made small", "the test speaks of x86_64");
+#endif
+}
+
+static void test_compact_foreign(void)
+{
+	scope_arena struct arena arena = { 0 };
+	static struct sock_filter masks_number[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 1, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, 1),
+		BPF_STMT(BPF_RET | BPF_K, 2),
+	};
+	static struct sock_filter other_arch[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 7, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, 1),
+		BPF_STMT(BPF_RET | BPF_K, 2),
+	};
+	static const struct compact_arch arch = { AUDIT_ARCH_X86_64, UINT32_MAX, UINT32_MAX };
+	struct sock_fprog program = { .len = 4, .filter = masks_number }, small;
+	struct err err;
+
+	is_int(compact_program(&program, &arch, 1, &arena, &small, &err), -ENOTSUP);
+	// Tells numbers apart before it has looked at the architecture.
+	program.filter = other_arch;
+	is_int(compact_program(&program, &arch, 1, &arena, &small, &err), -ENOTSUP);
+	is_str(err.msg, "libseccomp's program has more architectures than we know");
+}
+
 static void is_refused(const struct oci_seccomp *profile, const char *want)
 {
 	scope_arena struct arena arena = { 0 };
@@ -522,6 +699,9 @@ int main(void)
 	test_stub();
 	test_args();
 	test_archs();
+	test_compact_random();
+	test_compact_large();
+	test_compact_foreign();
 	test_refused();
 	test_flags();
 	test_cache();

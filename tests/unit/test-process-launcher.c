@@ -248,7 +248,7 @@ static void test_enter(void)
 	char *argv[] = {
 		(char *)"sh", (char *)"-c",
 		(char *)"grep -E '^(Uid|Gid|Groups|Umask|Cap...|NoNewPrivs|Sig(Blk|Ign)):' /proc/self/status;"
-			"echo $HOME $A; pwd; for i in 3 4 5 6 7 8 9 10; do [ ! -e /proc/self/fd/$i ] || echo fd $i; done",
+			"tr '\\0' ' ' </proc/$$/environ; pwd; for i in 3 4 5 6 7 8 9 10; do [ ! -e /proc/self/fd/$i ] || echo fd $i; done",
 		NULL
 	};
 	char *envp[] = { (char *)"A=1", (char *)"PATH=/nowhere:/bin:/usr/bin", (char *)"A=2",
@@ -294,9 +294,30 @@ static void test_enter(void)
 			    "CapBnd:\t0000000000000020\n"
 			    "CapAmb:\t0000000000000020\n"
 			    "NoNewPrivs:\t1\n"
-			    "/ 2\n"
+			    "A=2 PATH=/nowhere:/bin:/usr/bin HOME=/ "
 			    "/usr/lib\n"
 			    "fd 3\nfd 4\n");
+	is_int(outcome.status, 0);
+}
+
+static void test_home(void)
+{
+	scope_arena struct arena arena = { 0 };
+	char *argv[] = { (char *)"/bin/sh", (char *)"-c",
+			 (char *)"[ $HOME = $(awk -F: '$3 == 0 { print $6; exit }' /etc/passwd) ]",
+			 NULL };
+	char *envp[] = { (char *)"HOME=", (char *)"PATH=/usr/bin:/bin", NULL };
+	struct oci_process process = { .cwd = (char *)"/",
+				       .args = { argv, 3 },
+				       .env = { envp, 2 } };
+	struct outcome outcome;
+
+	if (geteuid() != 0) {
+		skip("HOME from /etc/passwd", "not root");
+		return;
+	}
+	run(&(struct run){ .plan = make(&process, &arena) }, &outcome);
+	is_str(outcome.out, "");
 	is_int(outcome.status, 0);
 }
 
@@ -406,6 +427,7 @@ int main(void)
 	test_failing_step();
 	test_image_is_sealed();
 	test_enter();
+	test_home();
 	test_programs();
 	test_without_memfd();
 	return done();
