@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 #include <ftw.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -369,6 +370,35 @@ static void test_stats_v1(void)
 	is_int(stats.cpu_percpu_ns.v[1], 22);
 }
 
+// inotify sees an ordinary file change as it sees the kernel's.
+static void test_oom(void)
+{
+	scope_cgroup struct cgroup *cgroup = NULL;
+	struct cgroup_oom *oom = NULL;
+	struct err err = { 0 };
+
+	make_dir("o");
+	cgroup = load_v2("o");
+	is_int(cgroup_oom_open(cgroup, &arena, &oom, &err), -ENOTSUP);
+	put("o/cgroup.events", "populated 1\nfrozen 0\n");
+	put("o/memory.events", "low 0\nhigh 0\nmax 9\noom 2\noom_kill 2\noom_group_kill 0\n");
+	is_int(cgroup_oom_open(cgroup, &arena, &oom, &err), 0);
+	struct pollfd watch = { .fd = cgroup_oom_fd(oom), .events = POLLIN };
+	is_int(poll(&watch, 1, 0), 0);
+
+	put("o/memory.events", "max 10\noom 2\noom_kill 2\n");
+	is_int(poll(&watch, 1, 0), 1);
+	is_int(cgroup_oom_read(oom, &err), 0);
+	is_int(poll(&watch, 1, 0), 0);
+	put("o/memory.events", "max 10\noom 3\noom_kill 3\n");
+	is_int(poll(&watch, 1, 0), 1);
+	is_int(cgroup_oom_read(oom, &err), 1);
+	put("o/cgroup.events", "populated 0\nfrozen 0\n");
+	is_int(poll(&watch, 1, 0), 1);
+	is_int(cgroup_oom_read(oom, &err), -ENODEV);
+	cgroup_oom_close(oom);
+}
+
 static void test_load(void)
 {
 	char *bad = arena_strdup(&arena, "cpu:relative");
@@ -414,6 +444,7 @@ int main(void)
 	test_update();
 	test_stats();
 	test_stats_v1();
+	test_oom();
 	test_load();
 	test_backoff();
 	nftw(root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
