@@ -129,12 +129,23 @@ static int make_links(int dev, struct err *err)
 	return 0;
 }
 
+// A /dev that came along with the root (`root.path` is the host's `/`) is not ours to fill.
+static bool is_own_dev(const struct rootfs_plan *plan, int dev)
+{
+	for (size_t i = 0; i < plan->mount_count; i++)
+		if (str_eq(plan->mounts[i].target, DEV_DIR))
+			return true;
+	return tree_mount_id(dev) == tree_mount_id(plan->root_fd);
+}
+
 int devices_make(const struct rootfs_plan *plan, struct err *err)
 {
 	scope_fd int dev = target_open(plan->root_fd, DEV_DIR, TARGET_DIR, NULL, err);
 
 	if (dev < 0)
 		return err_wrap(err, DEV_DIR);
+	if (!is_own_dev(plan, dev))
+		return 0;
 	for (size_t i = 0; i < plan->device_count; i++)
 		if (make_device(plan, dev, &plan->devices[i], err) < 0)
 			return err_wrap(err, "device %s", plan->devices[i].path);

@@ -69,20 +69,14 @@ static int dress(struct mount_op *op, int fd, bool fresh, struct err *err)
 
 // ---- attaching it ----
 
-static uint64_t mount_id(int fd)
-{
-	struct statx stx;
-
-	return statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &stx) < 0 ? 0 : stx.stx_mnt_id;
-}
-
 // The plan has refused targets that are named below /proc. A link of the image can still lead
 // there.
 static int check_not_in_proc(const struct rootfs_plan *plan, const struct mount_op *op, int target,
 			     struct err *err)
 {
-	if (!plan->proc_mount_id || str_starts(op->target, "/proc") ||
-	    mount_id(target) != plan->proc_mount_id)
+	if (str_eq(op->target, "/proc") || str_starts(op->target, "/proc/"))
+		return 0;
+	if (!plan->proc_mount_id || tree_mount_id(target) != plan->proc_mount_id)
 		return 0;
 	return err_set(err, EINVAL, "the mount point leads into /proc");
 }
@@ -110,7 +104,7 @@ static int attach(struct rootfs_plan *plan, struct mount_op *op, int fd, int tar
 		return -err->code;
 	}
 	if (str_eq(op->target, "/proc"))
-		plan->proc_mount_id = mount_id(fd);
+		plan->proc_mount_id = tree_mount_id(fd);
 	return 0;
 }
 
@@ -138,6 +132,15 @@ static int check_proc_source(int fd, const struct stat *st, struct err *err)
 	return 0;
 }
 
+// A link covers the name itself, not what that may lead to.
+static unsigned int bind_target(const struct mount_op *op, const struct stat *source)
+{
+	const bool nofollow = op->options.words & WORD_DEST_NOFOLLOW || S_ISLNK(source->st_mode);
+
+	return (S_ISDIR(source->st_mode) ? TARGET_DIR : TARGET_FILE) |
+	       (nofollow ? TARGET_NOFOLLOW : 0);
+}
+
 static int mount_bind(struct rootfs_plan *plan, struct mount_op *op, struct err *err)
 {
 	scope_fd int fd = op->source_fd >= 0 ? take_fd(&op->source_fd) :
@@ -150,11 +153,8 @@ static int mount_bind(struct rootfs_plan *plan, struct mount_op *op, struct err 
 		return err_sys(err, "look at the source");
 	if (str_eq(op->target, "/proc") && check_proc_source(fd, &st, err) < 0)
 		return -err->code;
-	scope_fd int target =
-		target_open(plan->root_fd, op->target,
-			    (S_ISDIR(st.st_mode) ? TARGET_DIR : TARGET_FILE) |
-				    (op->options.words & WORD_DEST_NOFOLLOW ? TARGET_NOFOLLOW : 0),
-			    NULL, err);
+	scope_fd int target = target_open(plan->root_fd, op->target, bind_target(op, &st), NULL,
+					  err);
 	if (target < 0)
 		return target;
 	if (dress(op, fd, false, err) < 0 || attach(plan, op, fd, target, err) < 0)

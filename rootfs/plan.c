@@ -407,6 +407,9 @@ static int plan_propagation(struct planner *p, struct err *err)
 			       "linux.rootfsPropagation: \"%s\" is none of the kernel's modes",
 			       word);
 	p->plan->final_propagation = p->plan->old_propagation;
+	// From what can't be bound there would be neither a root nor binds.
+	if (p->plan->old_propagation & MS_UNBINDABLE)
+		p->plan->old_propagation ^= MS_UNBINDABLE | MS_PRIVATE;
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 
 // A detached copy of the mount at (dirfd, path), `flags` being 0, AT_RECURSIVE, AT_SYMLINK_NOFOLLOW
 // or AT_EMPTY_PATH.
@@ -31,4 +32,12 @@ static inline int tree_propagate(int fd, unsigned int propagation)
 {
 	return tree_set(fd, propagation & MS_REC ? AT_RECURSIVE : 0,
 			(struct mount_attr){ .propagation = propagation & ~(unsigned int)MS_REC });
+}
+
+// Which mount `fd` lies on; 0 if the kernel doesn't tell.
+static inline uint64_t tree_mount_id(int fd)
+{
+	struct statx stx;
+
+	return statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &stx) < 0 ? 0 : stx.stx_mnt_id;
 }

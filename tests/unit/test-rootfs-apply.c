@@ -29,6 +29,7 @@ struct scenario {
 	void (*setup)(void); // in the root, before
 	void (*look)(void);  // inside, after: says what it sees
 	int console_fd;	     // 0: none
+	const char *rootfs;  // NULL: /root
 };
 
 // What the child tells.
@@ -120,7 +121,7 @@ static int apply(const struct scenario *scenario, struct err *err)
 	struct arena arena = { 0 };
 	struct rootfs_env env = {
 		.bundle = "/",
-		.rootfs = "/root",
+		.rootfs = scenario->rootfs ? scenario->rootfs : "/root",
 		.no_pivot = scenario->no_pivot,
 		.userns = scenario->userns,
 		.cgroups = &cgroup,
@@ -163,7 +164,11 @@ static void make_world(const struct scenario *scenario)
 {
 	static const char *const dirs[] = { "src/dir/sub", "root/etc", "root/tmp",
 					    "proc",	   "sys",      "dev" };
-	char command[PATH_MAX];
+	static const struct {
+		const char *path;
+		unsigned int major, minor;
+	} devices[] = { { "dev/null", 1, 3 },	{ "dev/zero", 1, 5 },	 { "dev/full", 1, 7 },
+			{ "dev/random", 1, 8 }, { "dev/urandom", 1, 9 }, { "dev/tty", 5, 0 } };
 
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 	    mount("tmpfs", base, "tmpfs", 0, NULL) < 0 || chdir(base) < 0)
@@ -174,10 +179,13 @@ static void make_world(const struct scenario *scenario)
 		mkdir(dirs[i], 0755);
 	put("src/file", "source");
 	put("src/dir/in", "inside");
-	for (size_t i = 3; i < ARRAY_SIZE(dirs); i++) {
-		snprintf(command, sizeof(command), "/%s", dirs[i]);
-		mount(command, dirs[i], NULL, MS_BIND | MS_REC, NULL);
-	}
+	mount("/proc", "proc", NULL, MS_BIND | MS_REC, NULL);
+	mount("/sys", "sys", NULL, MS_BIND | MS_REC, NULL);
+	mount("tmpfs", "dev", "tmpfs", 0, NULL);
+	umask(0);
+	for (size_t i = 0; i < ARRAY_SIZE(devices); i++)
+		mknod(devices[i].path, S_IFCHR | 0666, makedev(devices[i].major, devices[i].minor));
+	umask(022);
 	if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||
 	    chdir("/root") < 0)
 		tell("[world: %s]", strerror(errno));
@@ -304,6 +312,7 @@ static void setup_submount(void)
 {
 	mount("tmpfs", "/src/dir/sub", "tmpfs", MS_NOSUID, NULL);
 	(void)!symlink("file", "/src/link");
+	(void)!symlink("nowhere", "itself");
 }
 
 static void look_symlinks(void)
@@ -452,6 +461,19 @@ static void test_devices(void)
 	       "error: device /dev/null: something else has that name");
 }
 
+static void look_host(void)
+{
+	tell_file("/src/file");
+	tell_type("/dev/null");
+	tell_type("/dev/ptmx");
+}
+
+static void test_host_root(void)
+{
+	is_str(RUN(.rootfs = "/", .look = look_host),
+	       "/src/file: \"source\";/dev/null: c0666 0:0;/dev/ptmx: No such file or directory;");
+}
+
 // ---- what is sealed ----
 
 static void look_masks(void)
@@ -552,6 +574,7 @@ static void test_propagation(void)
 					     ",'rootfsPropagation':'shared'",
 					     ",'rootfsPropagation':'rshared'",
 					     ",'rootfsPropagation':'slave'",
+					     ",'rootfsPropagation':'runbindable'",
 					     ",'rootfsPropagation':'rprivate'",
 					     ",'rootfsPropagation':'private'" };
 
@@ -578,6 +601,7 @@ int main(void)
 	test_idmap();
 	test_cgroup();
 	test_devices();
+	test_host_root();
 	test_masks();
 	test_propagation();
 	rmdir(base);
