@@ -219,16 +219,17 @@ void ns_plan_print(const struct ns_plan *plan, struct text *out)
 		print_offset(plan->time_offsets->monotonic, "monotonic", out);
 		print_offset(plan->time_offsets->boottime, "boottime", out);
 	}
-	print_types(plan->create & ~(uint64_t)CLONE_NEWCGROUP, "create", out);
+	print_types(plan->create & ~(uint64_t)(CLONE_NEWCGROUP | CLONE_NEWNET), "create", out);
 	print_mappings(plan->gid_mappings, plan->create & CLONE_NEWUSER ? "map gid" : "expect gid",
 		       out);
 	print_mappings(plan->uid_mappings, plan->create & CLONE_NEWUSER ? "map uid" : "expect uid",
 		       out);
+	print_types(plan->create & CLONE_NEWCGROUP, "create", out);
+	print_types(plan->create & CLONE_NEWNET, "create", out);
+	if (plan->create & CLONE_NEWNET)
+		text_str(out, "loopback up\n");
 	if (plan->hostname)
 		text_printf(out, "hostname %s\n", plan->hostname);
 	if (plan->domainname)
 		text_printf(out, "domainname %s\n", plan->domainname);
-	if (plan->create & CLONE_NEWNET)
-		text_str(out, "loopback up\n");
-	print_types(plan->create & CLONE_NEWCGROUP, "create", out);
 }

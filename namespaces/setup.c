@@ -53,11 +53,17 @@ static int bring_up_loopback(struct err *err)
 
 int ns_setup(const struct ns_plan *plan, struct err *err)
 {
+	if (plan->create & CLONE_NEWNET) {
+		if (unshare(CLONE_NEWNET) < 0)
+			return err_sys(err, "make network namespace");
+		if (bring_up_loopback(err) < 0)
+			return -err->code;
+	}
 	if (plan->hostname && sethostname(plan->hostname, strlen(plan->hostname)) < 0)
 		return err_sys(err, "set hostname %s", plan->hostname);
 	if (plan->domainname && setdomainname(plan->domainname, strlen(plan->domainname)) < 0)
 		return err_sys(err, "set domainname %s", plan->domainname);
-	return plan->create & CLONE_NEWNET ? bring_up_loopback(err) : 0;
+	return 0;
 }
 
 int ns_unshare_cgroup(const struct ns_plan *plan, struct err *err)

@@ -170,7 +170,7 @@ int ns_spawn(const struct ns_plan *plan, struct ns_spawn *spawn, struct err *err
 {
 	scope_passage struct passage passage = { .plan = plan };
 	struct ns_birth birth = {
-		.flags = plan->create & ~(uint64_t)CLONE_NEWCGROUP,
+		.flags = plan->create & ~(uint64_t)(CLONE_NEWCGROUP | CLONE_NEWNET),
 		.in_stage = plan->stage ? in_stage : NULL,
 		.in_parent = plan->create & CLONE_NEWUSER ? in_parent : NULL,
 		.in_child = plan->join || plan->create & CLONE_NEWUSER ? in_child : NULL,

@@ -44,7 +44,7 @@ static void test_plans(void)
 	struct oci_spec spec = { .linux = &linux_part, .hostname = (char *)"h" };
 
 	is_str(text_of(&spec),
-	       "create pid network mount ipc uts\nhostname h\nloopback up\ncreate cgroup\n");
+	       "create pid mount ipc uts\ncreate cgroup\ncreate network\nloopback up\nhostname h\n");
 	spec.hostname = (char *)"";
 	linux_part.namespaces.v = pod;
 	linux_part.namespaces.n = 3;

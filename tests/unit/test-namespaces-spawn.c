@@ -105,6 +105,9 @@ static int spawn_and_ask(const struct ns_plan *plan, int pidfd, int (*ask)(void)
 	}
 	if (ret == 0 && getpid() == parent)
 		return -EDOM; // took itself for the child
+	// Of an execution's child the namespaces are there already.
+	if (ret == 0 && pidfd < 0 && ns_setup(plan, &err) < 0)
+		_exit(255);
 	if (ret == 0)
 		_exit(ask());
 	struct pollfd fd = { .fd = spawn.pidfd, .events = POLLIN };
@@ -121,7 +124,34 @@ struct holder {
 	char paths[OCI_NS_COUNT][64];
 };
 
-static int hold(uint64_t create, struct holder *holder)
+// The process tells over a pipe when it is ready.
+static int hold(const struct ns_plan *plan, struct holder *holder)
+{
+	int ready[2];
+	char byte;
+	struct ns_spawn spawn = { .cgroup_fd = -1 };
+	if (pipe2(ready, O_CLOEXEC) < 0)
+		return -errno;
+	int ret = ns_spawn(plan, &spawn, &err);
+	if (ret == 0) {
+		if (ns_setup(plan, &err) < 0 || write(ready[1], "", 1) != 1)
+			_exit(1);
+		sleep(30); // longer than any test; should this test die, it won't be for ever
+		_exit(0);
+	}
+	close(ready[1]);
+	if (ret > 0 && read(ready[0], &byte, 1) != 1)
+		ret = -EIO;
+	close(ready[0]);
+	holders++;
+	*holder = (struct holder){ .pid = ret < 0 ? -1 : spawn.pid, .pidfd = spawn.pidfd };
+	for (size_t i = 0; i < OCI_NS_COUNT; i++)
+		snprintf(holder->paths[i], sizeof(holder->paths[i]), "/proc/%d/ns/%s", spawn.pid,
+			 ns_type_file(i));
+	return ret;
+}
+
+static int hold_types(uint64_t create, struct holder *holder)
 {
 	const bool user = create & CLONE_NEWUSER;
 	const struct ns_plan plan = {
@@ -129,19 +159,8 @@ static int hold(uint64_t create, struct holder *holder)
 		.uid_mappings = user ? &wide_map : &no_map,
 		.gid_mappings = user ? &wide_map : &no_map,
 	};
-	struct ns_spawn spawn = { .cgroup_fd = -1 };
-	int ret = ns_spawn(&plan, &spawn, &err);
 
-	if (ret == 0) {
-		sleep(30); // longer than any test; should this test die, it won't be for ever
-		_exit(0);
-	}
-	holders++;
-	*holder = (struct holder){ .pid = ret < 0 ? -1 : spawn.pid, .pidfd = spawn.pidfd };
-	for (size_t i = 0; i < OCI_NS_COUNT; i++)
-		snprintf(holder->paths[i], sizeof(holder->paths[i]), "/proc/%d/ns/%s", spawn.pid,
-			 ns_type_file(i));
-	return ret;
+	return hold(&plan, holder);
 }
 
 static void release(struct holder *holder)
@@ -232,7 +251,7 @@ static void test_join(void)
 	scope_holder struct holder holder = { 0 };
 	struct ns_plan plan;
 
-	if (!ok(hold(types | CLONE_NEWPID | CLONE_NEWTIME, &holder) > 0, "a holder"))
+	if (!ok(hold_types(types | CLONE_NEWPID | CLONE_NEWTIME, &holder) > 0, "a holder"))
 		return;
 	plan = joining(&holder, CLONE_NEWNET | CLONE_NEWUTS);
 	is_int(spawn_and_ask(&plan, -1, differing), bits(CLONE_NEWNET | CLONE_NEWUTS));
@@ -263,8 +282,8 @@ static void test_join_with_user(void)
 	const struct oci_id_mappings other_map = { other, 1 };
 	struct ns_plan plan;
 
-	if (!ok(hold(CLONE_NEWNET | CLONE_NEWPID, &hosts) > 0, "a holder") ||
-	    !ok(hold(CLONE_NEWUSER | CLONE_NEWIPC | CLONE_NEWNET, &users) > 0, "another"))
+	if (!ok(hold_types(CLONE_NEWNET | CLONE_NEWPID, &hosts) > 0, "a holder") ||
+	    !ok(hold_types(CLONE_NEWUSER | CLONE_NEWIPC | CLONE_NEWNET, &users) > 0, "another"))
 		return;
 
 	plan = joining(&users, CLONE_NEWUSER | CLONE_NEWIPC);
@@ -340,8 +359,8 @@ static void test_into(void)
 	scope_holder struct holder plain = { 0 }, users = { 0 };
 	struct ns_plan plan = { .create = types, .uid_mappings = &no_map, .gid_mappings = &no_map };
 
-	if (!ok(hold(types, &plain) > 0, "a holder") ||
-	    !ok(hold(types | CLONE_NEWUSER, &users) > 0, "another"))
+	if (!ok(hold_types(types, &plain) > 0, "a holder") ||
+	    !ok(hold_types(types | CLONE_NEWUSER, &users) > 0, "another"))
 		return;
 	is_int(spawn_and_ask(&plan, plain.pidfd, differing), bits(types));
 	is_int(spawn_and_ask(&plan, plain.pidfd, is_dumpable), 0);
@@ -430,24 +449,17 @@ static void test_ordinary(void)
 	struct ns_plan plan = { .create = types,
 				.uid_mappings = &own_map,
 				.gid_mappings = &own_map };
-	struct ns_spawn spawn = { .cgroup_fd = -1 };
 
 	is_int(spawn_and_ask(&plan, -1, is_root), 1);
 	is_int(spawn_and_ask(&plan, -1, is_dumpable), 1);
 	is_int(spawn_and_ask(&plan, -1, setup_works), 0);
 
 	// exec by its own user, who has rights in the user namespace alone
-	int ret = ns_spawn(&plan, &spawn, &err);
-	if (ret == 0) {
-		sleep(30);
-		_exit(0);
-	}
-	struct holder holder = { .pid = spawn.pid, .pidfd = spawn.pidfd };
-	holders++;
-	is_int(ret, 1);
-	is_int(spawn_and_ask(&plan, spawn.pidfd, differing), bits(types));
-	is_int(spawn_and_ask(&plan, spawn.pidfd, is_root), 1);
-	is_int(spawn_and_ask(&plan, spawn.pidfd, getppid), 0);
+	struct holder holder = { 0 };
+	is_int(hold(&plan, &holder), 1);
+	is_int(spawn_and_ask(&plan, holder.pidfd, differing), bits(types));
+	is_int(spawn_and_ask(&plan, holder.pidfd, is_root), 1);
+	is_int(spawn_and_ask(&plan, holder.pidfd, getppid), 0);
 	release(&holder);
 
 	plan.gid_mappings = &many_map;
