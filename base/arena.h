@@ -24,8 +24,11 @@ void *arena_alloc(struct arena *arena, size_t size) __attribute__((returns_nonnu
 
 // `count` zeroed objects of type `type`.
 #define arena_new(arena, type, count) ((type *)arena_alloc_array((arena), (count), sizeof(type)))
-void *arena_alloc_array(struct arena *arena, size_t count, size_t size) __attribute__((returns_nonnull));
+void *arena_alloc_array(struct arena *arena, size_t count, size_t size)
+	__attribute__((returns_nonnull));
 
 char *arena_strdup(struct arena *arena, const char *str) __attribute__((returns_nonnull));
-char *arena_strndup(struct arena *arena, const char *str, size_t len) __attribute__((returns_nonnull));
-char *arena_printf(struct arena *arena, const char *fmt, ...) __attribute__((format(printf, 2, 3), returns_nonnull));
+char *arena_strndup(struct arena *arena, const char *str, size_t len)
+	__attribute__((returns_nonnull));
+char *arena_printf(struct arena *arena, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3), returns_nonnull));

@@ -18,10 +18,12 @@ struct err {
 };
 
 // Records `code` (a positive errno) and a message. Returns -code. A message that is too long is cut.
-int err_set(struct err *err, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4), cold));
+int err_set(struct err *err, int code, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4), cold));
 
 // As err_set, with `: ` and the text of `code` appended. For system calls whose errno was saved, or that return -errno.
-int err_sysn(struct err *err, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4), cold));
+int err_sysn(struct err *err, int code, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4), cold));
 
 // err_sysn() of the current errno.
 #define err_sys(err, ...) err_sysn((err), errno, __VA_ARGS__)

@@ -86,7 +86,8 @@ int io_read_fd(int fd, const char *name, size_t limit, char **data, size_t *len,
 	return 0;
 }
 
-int io_read_file(int dirfd, const char *path, size_t limit, char **data, size_t *len, struct err *err)
+int io_read_file(int dirfd, const char *path, size_t limit, char **data, size_t *len,
+		 struct err *err)
 {
 	scope_fd int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
 
@@ -114,12 +115,14 @@ int io_write_str(int dirfd, const char *path, const char *str, struct err *err)
 	return io_write_file(dirfd, path, str, strlen(str), err);
 }
 
-int io_replace_file(int dirfd, const char *name, mode_t mode, const void *data, size_t len, struct err *err)
+int io_replace_file(int dirfd, const char *name, mode_t mode, const void *data, size_t len,
+		    struct err *err)
 {
 	char tmp[256];
 
 	snprintf(tmp, sizeof(tmp), ".%s.%d", name, getpid());
-	scope_fd int fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode);
+	scope_fd int fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+				 mode);
 	if (fd < 0)
 		return err_sys(err, "create %s", tmp);
 	if (io_write_all(fd, data, len) < 0)
@@ -194,7 +197,8 @@ ssize_t io_recv_fds(int sock, void *data, size_t len, int *fds, size_t nfds)
 		if (head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS)
 			continue;
 		size_t bytes = head->cmsg_len - CMSG_LEN(0);
-		memcpy(fds, CMSG_DATA(head), bytes < nfds * sizeof(int) ? bytes : nfds * sizeof(int));
+		memcpy(fds, CMSG_DATA(head),
+		       bytes < nfds * sizeof(int) ? bytes : nfds * sizeof(int));
 	}
 	return n;
 }

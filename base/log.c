@@ -64,7 +64,8 @@ int log_open(const char *target, enum log_format format, enum log_level level, s
 		int fd = open_datagram(daemons[i].socket, err);
 		if (fd < 0)
 			return fd;
-		snprintf(logger.identifier, sizeof(logger.identifier), "%s", target + strlen(daemons[i].prefix));
+		snprintf(logger.identifier, sizeof(logger.identifier), "%s",
+			 target + strlen(daemons[i].prefix));
 		logger.protocol = daemons[i].protocol;
 		logger.fd = fd;
 		return 0;
@@ -117,13 +118,16 @@ static void add_line(struct text *line, enum log_level level, const char *msg)
 		break;
 	case TO_JOURNALD:
 		// The native protocol ends a plain field at the line's end: a message stays on one line.
-		text_printf(line, "PRIORITY=%d\nSYSLOG_IDENTIFIER=%s\nMESSAGE=", levels[level].syslog, logger.identifier);
+		text_printf(line,
+			    "PRIORITY=%d\nSYSLOG_IDENTIFIER=%s\nMESSAGE=", levels[level].syslog,
+			    logger.identifier);
 		for (; *msg; msg++)
 			text_add(line, *msg == '\n' ? " " : msg, 1);
 		break;
 	case TO_SYSLOG:
 		// Facility 3, system daemons.
-		text_printf(line, "<%d>%s: %s", 3 * 8 + levels[level].syslog, logger.identifier, msg);
+		text_printf(line, "<%d>%s: %s", 3 * 8 + levels[level].syslog, logger.identifier,
+			    msg);
 		break;
 	}
 	text_str(line, "\n");

@@ -114,7 +114,8 @@ int path_mkdirs_in_root(int rootfd, const char *path, mode_t mode, struct err *e
 	return take_fd(&dir);
 }
 
-int path_parent_in_root(int rootfd, const char *path, mode_t mode, const char **name, struct err *err)
+int path_parent_in_root(int rootfd, const char *path, mode_t mode, const char **name,
+			struct err *err)
 {
 	const char *slash = strrchr(path, '/');
 	char parent[PATH_MAX];

@@ -32,4 +32,5 @@ int path_mkdirs_in_root(int rootfd, const char *path, mode_t mode, struct err *e
 
 // As path_mkdirs_in_root() for the parent directory of `path`; *name then points at the last component within `path`. A path
 // that has none (`/`) is -EINVAL.
-int path_parent_in_root(int rootfd, const char *path, mode_t mode, const char **name, struct err *err);
+int path_parent_in_root(int rootfd, const char *path, mode_t mode, const char **name,
+			struct err *err);

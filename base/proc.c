@@ -27,15 +27,17 @@ static int read_stat(pid_t pid, struct proc_stat *stat)
 		return -errno;
 	line[n] = '\0';
 	const char *rest = strrchr(line, ')');
-	if (!rest || sscanf(rest, ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %lu", &stat->state,
-			    &stat->start_time) != 2)
+	if (!rest ||
+	    sscanf(rest,
+		   ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %lu",
+		   &stat->state, &stat->start_time) != 2)
 		return -EIO;
 	return 0;
 }
 
 int proc_identify(pid_t pid, struct proc_id *id, struct err *err)
 {
-	struct proc_stat stat;
+	struct proc_stat stat = { 0 };
 	int ret = read_stat(pid, &stat);
 
 	if (ret < 0)
@@ -46,10 +48,10 @@ int proc_identify(pid_t pid, struct proc_id *id, struct err *err)
 
 bool proc_alive(const struct proc_id *id)
 {
-	struct proc_stat stat;
+	struct proc_stat stat = { 0 };
 
-	return id->pid > 0 && read_stat(id->pid, &stat) == 0 && stat.start_time == id->start_time && stat.state != 'Z' &&
-	       stat.state != 'X';
+	return id->pid > 0 && read_stat(id->pid, &stat) == 0 && stat.start_time == id->start_time &&
+	       stat.state != 'Z' && stat.state != 'X';
 }
 
 int proc_pidfd(const struct proc_id *id, struct err *err)

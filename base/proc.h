@@ -11,7 +11,7 @@
 #include <sys/types.h>
 
 struct proc_id {
-	pid_t pid;           // in moat's own pid namespace; 0: none
+	pid_t pid;	     // in moat's own pid namespace; 0: none
 	uint64_t start_time; // clock ticks since boot, field 22 of /proc/PID/stat
 };
 

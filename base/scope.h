@@ -28,7 +28,7 @@ static inline void scope_close_file(FILE **file)
 		fclose(*file);
 }
 
-#define scope_fd __attribute__((cleanup(scope_close_fd)))
+#define scope_fd   __attribute__((cleanup(scope_close_fd)))
 #define scope_free __attribute__((cleanup(scope_free_ptr)))
 #define scope_file __attribute__((cleanup(scope_close_file)))
 
@@ -42,12 +42,12 @@ static inline int take_fd(int *fd)
 }
 
 // Gives up ownership: returns the pointer and leaves NULL behind.
-#define take_ptr(ptr)                       \
-	({                                  \
-		__typeof__(*(ptr)) *slot_ = (ptr); \
+#define take_ptr(ptr)                               \
+	({                                          \
+		__typeof__(*(ptr)) *slot_ = (ptr);  \
 		__typeof__(*(ptr)) taken_ = *slot_; \
-		*slot_ = NULL;              \
-		taken_;                     \
+		*slot_ = NULL;                      \
+		taken_;                             \
 	})
 
 // Closes *fd if it is open and stores `value` in its place.

@@ -22,7 +22,8 @@ int str_to_u64(const char *str, uint64_t *value)
 	for (; *str; str++) {
 		if (*str < '0' || *str > '9')
 			return -EINVAL;
-		if (__builtin_mul_overflow(sum, 10, &sum) || __builtin_add_overflow(sum, (uint64_t)(*str - '0'), &sum))
+		if (__builtin_mul_overflow(sum, 10, &sum) ||
+		    __builtin_add_overflow(sum, (uint64_t)(*str - '0'), &sum))
 			return -ERANGE;
 	}
 	*value = sum;
@@ -162,7 +163,9 @@ bool str_is_utf8(const char *str)
 
 void text_json(struct text *text, const char *str)
 {
-	static const char shorthand[] = { ['"'] = '"', ['\\'] = '\\', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't' };
+	static const char shorthand[] = {
+		['"'] = '"', ['\\'] = '\\', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'
+	};
 
 	text_str(text, "\"");
 	for (const unsigned char *s = (const unsigned char *)str; *s;) {

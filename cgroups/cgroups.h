@@ -124,10 +124,10 @@ int cgroup_join_fd(const struct cgroup_join *join);
 // kill counts wrongly and sends SIGKILL to whoever is cloned into a group whose count isn't that of
 // the cloner's own: who finds a child so killed before its first step tries again this way.
 // cgroup_join_open() does it by itself for a group that was there before moat.
-void cgroup_join_by_write(struct cgroup_join *join);
+int cgroup_join_by_write(struct cgroup_join *join, struct err *err);
 
-// In the child: joins what it wasn't cloned into. The child is to be cloned into cgroup_join_fd(),
-// to have one thread, and to be still the user that moat is: the files are opened here.
+// In the child: joins what it wasn't cloned into. The child is to be cloned into cgroup_join_fd() and
+// to have one thread. The right to join is that of whoever called cgroup_join_open().
 int cgroup_join(const struct cgroup_join *join, struct err *err);
 
 // The sub for cgroup_join_open() in which `pid`, a process of the container, lives in the v2

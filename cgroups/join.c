@@ -8,9 +8,8 @@
 #include <unistd.h>
 
 struct join_place {
-	const char *dir;  // for the error
-	int fd;		  // the directory; -1: `dir` will do
-	const char *file; // takes a "0"
+	const char *dir; // for the error
+	int fd; // the file that takes a "0"; of the v2 one that is cloned into, the directory
 };
 
 struct cgroup_join {
@@ -66,6 +65,38 @@ static int open_sub(const struct place *place, const char *sub, struct err *err)
 	return fd < 0 ? err_sys(err, "open the cgroup %s/%s", place->dir, sub) : fd;
 }
 
+// Opened by the parent: the child may be in another mount namespace, and another user, by the time it joins.
+static int open_tasks(const struct place *place, const char *sub, struct err *err)
+{
+	int tasks;
+
+	if (!sub) {
+		tasks = place_open(place->dir, "tasks", O_WRONLY);
+		return tasks < 0 ? err_sysn(err, -tasks, "open the cgroup %s", place->dir) : tasks;
+	}
+	scope_fd int dir = open_sub(place, sub, err);
+	if (dir < 0)
+		return dir;
+	tasks = openat(dir, "tasks", O_WRONLY | O_CLOEXEC);
+	return tasks < 0 ? err_sys(err, "open the cgroup %s/%s", place->dir, sub) : tasks;
+}
+
+static int open_place(struct cgroup_join *join, const struct place *place, const char *sub,
+		      struct err *err)
+{
+	int fd = place->v2 ? open_sub(place, sub, err) : open_tasks(place, sub, err);
+
+	if (fd < 0)
+		return fd;
+	if (!place->v2) {
+		join->v[join->n++] = (struct join_place){ place->dir, fd };
+		return 0;
+	}
+	join->v2 = (struct join_place){ place->dir, fd };
+	// Nobody knows what was done to a group that moat hasn't made.
+	return place->made == strlen(place->dir) ? cgroup_join_by_write(join, err) : 0;
+}
+
 int cgroup_join_open(const struct cgroup *cgroup, const struct oci_strings *subs,
 		     struct arena *arena, struct cgroup_join **join, struct err *err)
 {
@@ -75,20 +106,11 @@ int cgroup_join_open(const struct cgroup *cgroup, const struct oci_strings *subs
 	made->v = arena_new(arena, struct join_place, cgroup->places.n);
 	for (size_t i = 0; i < cgroup->places.n; i++) {
 		const struct place *place = &cgroup->places.v[i];
-		const char *sub = sub_for(place, subs);
-		int fd = sub || place->v2 ? open_sub(place, sub, err) : -1;
 
-		if (fd < 0 && (sub || place->v2)) {
+		if (open_place(made, place, sub_for(place, subs), err) < 0) {
 			cgroup_join_close(made);
-			return fd;
+			return -err->code;
 		}
-		if (place->v2)
-			made->v2 = (struct join_place){ place->dir, fd, "cgroup.procs" };
-		else
-			made->v[made->n++] = (struct join_place){ place->dir, fd, "tasks" };
-		// Nobody knows what was done to a group that moat hasn't made.
-		if (place->v2 && place->made == strlen(place->dir))
-			cgroup_join_by_write(made);
 	}
 	*join = made;
 	return 0;
@@ -106,31 +128,23 @@ int cgroup_join_fd(const struct cgroup_join *join)
 	return join->v2.fd;
 }
 
-void cgroup_join_by_write(struct cgroup_join *join)
+int cgroup_join_by_write(struct cgroup_join *join, struct err *err)
 {
 	if (join->v2.fd < 0)
-		return;
-	join->v[join->n++] = join->v2;
-	join->v2.fd = -1;
-}
-
-static int join_place(const struct join_place *place)
-{
-	scope_fd int file = place->fd < 0 ? place_open(place->dir, place->file, O_WRONLY) :
-					    openat(place->fd, place->file, O_WRONLY | O_CLOEXEC);
-
-	if (file < 0)
-		return place->fd < 0 ? file : -errno;
-	return write(file, "0", 1) < 0 ? -errno : 0;
+		return 0;
+	int procs = openat(join->v2.fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+	if (procs < 0)
+		return err_sys(err, "open the cgroup %s", join->v2.dir);
+	join->v[join->n++] = (struct join_place){ join->v2.dir, procs };
+	replace_fd(&join->v2.fd, -1);
+	return 0;
 }
 
 int cgroup_join(const struct cgroup_join *join, struct err *err)
 {
-	for (size_t i = 0; i < join->n; i++) {
-		int ret = join_place(&join->v[i]);
-		if (ret < 0)
-			return err_sysn(err, -ret, "join the cgroup %s", join->v[i].dir);
-	}
+	for (size_t i = 0; i < join->n; i++)
+		if (write(join->v[i].fd, "0", 1) < 0)
+			return err_sys(err, "join the cgroup %s", join->v[i].dir);
 	return 0;
 }
 

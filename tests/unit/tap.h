@@ -24,13 +24,15 @@ static inline bool tap_check(bool pass, const char *name, const char *file, int 
 	return pass;
 }
 
-static inline void tap_is_str(const char *got, const char *want, const char *expr, const char *file, int line)
+static inline void tap_is_str(const char *got, const char *want, const char *expr, const char *file,
+			      int line)
 {
 	if (!tap_check(got && strcmp(got, want) == 0, expr, file, line))
 		printf("#  got: %s\n# want: %s\n", got ? got : "(null)", want);
 }
 
-static inline void tap_is_int(long long got, long long want, const char *expr, const char *file, int line)
+static inline void tap_is_int(long long got, long long want, const char *expr, const char *file,
+			      int line)
 {
 	if (!tap_check(got == want, expr, file, line))
 		printf("#  got: %lld\n# want: %lld\n", got, want);

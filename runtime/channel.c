@@ -1,0 +1,107 @@
+#include "runtime/channel.h"
+
+#include "base/io.h"
+#include "base/scope.h"
+#include "process/process.h"
+
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+// What goes over the wire begins with a tag: 0 is `ok`, -errno an error whose text follows. A positive one is the `code` that
+// a struct process_report begins with.
+struct message {
+	int32_t tag;
+	char text[ERR_MSG_MAX];
+};
+
+_Static_assert(offsetof(struct process_report, code) == 0, "a report begins with its code");
+
+int channel_pair(int ends[2], struct err *err)
+{
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		return err_sys(err, "socket pair");
+	return 0;
+}
+
+void channel_ok(int fd)
+{
+	const int32_t tag = 0;
+
+	io_send_fds(fd, &tag, sizeof(tag), NULL, 0);
+}
+
+void channel_fail(int fd, const struct err *err)
+{
+	struct message msg = { .tag = -err->code };
+	size_t len = strlen(err->msg);
+
+	memcpy(msg.text, err->msg, len);
+	io_send_fds(fd, &msg, offsetof(struct message, text) + len, NULL, 0);
+}
+
+int channel_wait(int fd, struct err *err)
+{
+	union {
+		struct message msg;
+		struct process_report report;
+	} in = { 0 };
+	ssize_t n = io_recv_fds(fd, &in, sizeof(in), NULL, 0);
+
+	if (n == 0 || (n < 0 && errno == ECONNRESET))
+		return 0;
+	if (n < 0)
+		return err_sys(err, "read from the other side of a container's creation");
+	if (in.msg.tag == 0)
+		return 1;
+	if (in.msg.tag > 0)
+		return process_report_err(&in.report, err);
+	in.msg.text[sizeof(in.msg.text) - 1] = '\0';
+	return err_set(err, -in.msg.tag, "%s", in.msg.text);
+}
+
+// A Unix address is at most 108 bytes long: the directory is named by its descriptor.
+static struct sockaddr_un gate_address(int dirfd)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/gate", dirfd);
+	return addr;
+}
+
+int gate_open(struct err *err)
+{
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	return fd < 0 ? err_sys(err, "socket for the gate") : fd;
+}
+
+int gate_publish(int fd, int dirfd, struct err *err)
+{
+	struct sockaddr_un addr = gate_address(dirfd);
+
+	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(fd, 1) < 0)
+		return err_sys(err, "publish the gate");
+	return 0;
+}
+
+int gate_wait(int fd, struct err *err)
+{
+	int conn;
+
+	do
+		conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+	while (conn < 0 && (errno == EINTR || errno == ECONNABORTED));
+	return conn < 0 ? err_sys(err, "wait at the gate") : conn;
+}
+
+int gate_knock(int dirfd, struct err *err)
+{
+	struct sockaddr_un addr = gate_address(dirfd);
+	scope_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+		return err_sys(err, "connect to the container's init");
+	return take_fd(&fd);
+}

@@ -1,0 +1,444 @@
+#include "runtime/create.h"
+
+#include "base/io.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "base/scope.h"
+#include "base/str.h"
+#include "base/sys.h"
+#include "namespaces/sysctl.h"
+#include "runtime/activation.h"
+#include "runtime/channel.h"
+#include "runtime/console.h"
+#include "runtime/fault.h"
+#include "runtime/hooks.h"
+#include "runtime/init.h"
+#include "runtime/pidfile.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+
+// ---- the parent's steps ----
+
+static int step_config(struct creation *c, struct err *err)
+{
+	const char *bundle = c->settings->bundle ? c->settings->bundle : ".";
+	const char *path = c->settings->config;
+	char resolved[PATH_MAX];
+
+	if (!realpath(bundle, resolved))
+		return err_sys(err, "bundle %s", bundle);
+	c->bundle = arena_strdup(c->arena, resolved);
+	if (!path)
+		path = arena_printf(c->arena, "%s/config.json", c->bundle);
+	if (io_read_file(AT_FDCWD, path, SPEC_MAX_BYTES, &c->config, &c->config_len, err) < 0)
+		return -err->code;
+	if (spec_parse(c->config, c->config_len, c->arena, &c->spec, err) < 0 ||
+	    spec_validate(c->spec, err) < 0)
+		return err_wrap(err, "%s", path);
+	if (!c->spec->process)
+		return err_set(err, EINVAL, "%s: process: missing", path);
+	const char *dir = arena_printf(c->arena, "%s/%s", c->rt->root, c->id);
+	c->spec = activation_extend(c->spec, dir, c->arena, &c->preserve_fds);
+	c->preserve_fds += c->settings->preserve_fds;
+	return preserved_fds_check(c->preserve_fds, err);
+}
+
+// What a cgroup mount of the container shows: its own cgroup in each hierarchy of the host.
+static void describe_cgroups(const struct creation *c, struct rootfs_env *env)
+{
+	size_t n = c->cgroup_host->hierarchies.n;
+	struct rootfs_cgroup *cgroups = arena_new(c->arena, struct rootfs_cgroup, n);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct cgroup_hierarchy *hierarchy = &c->cgroup_host->hierarchies.v[i];
+		const char *source = cgroup_plan_path_in(c->cgroup_plan, hierarchy);
+
+		if (source)
+			cgroups[env->cgroup_count++] =
+				(struct rootfs_cgroup){ .name = hierarchy->name, .source = source };
+	}
+	env->cgroups = cgroups;
+}
+
+static int plan_rootfs(struct creation *c, struct err *err)
+{
+	struct rootfs_env env = {
+		.bundle = c->bundle,
+		.rootfs = c->container.state.rootfs,
+		.userns = ns_has(&c->ns_plan, CLONE_NEWUSER) || c->rt->rootless,
+		.new_cgroupns = c->ns_plan.create & CLONE_NEWCGROUP,
+		.new_netns = c->ns_plan.create & CLONE_NEWNET,
+		.unified = c->cgroup_host->layout == CGROUP_UNIFIED,
+		.no_pivot = c->settings->no_pivot,
+	};
+
+	describe_cgroups(c, &env);
+	return rootfs_plan_make(c->spec, &env, c->arena, &c->rootfs_plan, err);
+}
+
+static int plan_cgroup(struct creation *c, struct err *err)
+{
+	struct cgroup_options options = {
+		.driver = c->rt->cgroup_driver,
+		.id = c->id,
+		.rootless = c->rt->rootless,
+	};
+
+	if (cgroup_host_detect(c->arena, &c->cgroup_host, err) < 0 ||
+	    cgroup_plan_make(c->cgroup_host, c->spec->linux, &options, c->arena, &c->cgroup_plan,
+			     err) < 0)
+		return -err->code;
+	cgroup_plan_paths(c->cgroup_plan, c->arena, &c->container.state.cgroup_paths);
+	return 0;
+}
+
+static void log_plans(const struct creation *c)
+{
+	scope_text struct text plans = { 0 };
+
+	if (!log_enabled(LOG_DEBUG))
+		return;
+	ns_plan_print(&c->ns_plan, &plans);
+	cgroup_plan_print(c->cgroup_plan, &plans);
+	rootfs_plan_print(c->rootfs_plan, &plans);
+	process_plan_print(c->process_plan, &plans);
+	for (char *line = strtok(plans.str, "\n"); line; line = strtok(NULL, "\n"))
+		log_debug("plan: %s", line);
+}
+
+static const char *now_rfc3339(struct arena *arena)
+{
+	struct timespec now;
+	struct tm tm;
+	char date[32];
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
+	return arena_printf(arena, "%s.%09ldZ", date, now.tv_nsec);
+}
+
+static int step_plan(struct creation *c, struct err *err)
+{
+	const char *root = c->spec->root->path;
+
+	c->container.state = (struct container_state){
+		.id = c->id,
+		.bundle = c->bundle,
+		.rootfs = path_is_abs(root) ? root :
+					      arena_printf(c->arena, "%s/%s", c->bundle, root),
+		.created = now_rfc3339(c->arena),
+		.owner = arena_printf(c->arena, "%u", geteuid()),
+		.mode = c->payload->mode,
+		.cgroup_driver = cgroup_driver_name(c->rt->cgroup_driver),
+		.annotations = c->spec->annotations,
+	};
+	if (ns_plan_make(c->spec, &c->ns_plan, err) < 0 ||
+	    sysctl_check(&c->ns_plan, &c->spec->linux->sysctl, err) < 0 ||
+	    plan_cgroup(c, err) < 0 || plan_rootfs(c, err) < 0 || c->payload->plan(c, err) < 0)
+		return -err->code;
+	log_plans(c);
+	return 0;
+}
+
+static int step_record(struct creation *c, struct err *err)
+{
+	const struct container_state state = c->container.state;
+
+	if (container_new(c->rt, c->id, &c->container, err) < 0)
+		return -err->code;
+	c->container.state = state;
+	c->container.spec = c->spec;
+	if (io_replace_file(c->container.dirfd, "config.json", 0600, c->config, c->config_len,
+			    err) < 0 ||
+	    container_save(&c->container, err) < 0 || activation_prepare(&c->container, err) < 0) {
+		struct err ignored;
+
+		container_remove(&c->container, &ignored);
+		return -err->code;
+	}
+	return 0;
+}
+
+static void undo_record(struct creation *c)
+{
+	struct err err;
+
+	if (container_remove(&c->container, &err) < 0)
+		log_warn("%s", err.msg);
+}
+
+static int step_streams(struct creation *c, struct err *err)
+{
+	const struct oci_seccomp *seccomp = c->spec->linux->seccomp;
+	int ends[2];
+
+	if (terminal_route_open(&c->terminal, c->spec->process->terminal,
+				!c->gated && !c->settings->detach, c->settings->console_socket,
+				err) < 0)
+		return -err->code;
+	if (seccomp && seccomp->listener_path &&
+	    (c->notify_fd = console_connect(seccomp->listener_path, err)) < 0)
+		return c->notify_fd;
+	if (c->gated && (c->gate = gate_open(err)) < 0)
+		return c->gate;
+	if (channel_pair(ends, err) < 0)
+		return -err->code;
+	c->channel = ends[0];
+	c->init_channel = ends[1];
+	return 0;
+}
+
+static int step_cgroup(struct creation *c, struct err *err)
+{
+	return cgroup_create(c->cgroup_plan, &c->container.cgroup, err);
+}
+
+static void undo_cgroup(struct creation *c)
+{
+	struct err err;
+
+	if (cgroup_kill(c->container.cgroup, SIGKILL, &err) < 0 ||
+	    cgroup_delete(c->container.cgroup, &err) < 0)
+		log_warn("%s", err.msg);
+}
+
+static int step_sources(struct creation *c, struct err *err)
+{
+	return rootfs_prepare(c->rootfs_plan, err);
+}
+
+// What was opened for the init to inherit. Its end of the channel above all: while the parent holds that too, it would
+// never see the init end.
+static void release_inheritance(struct creation *c)
+{
+	replace_fd(&c->init_channel, -1);
+	replace_fd(&c->terminal.to, -1);
+	replace_fd(&c->notify_fd, -1);
+	if (c->join)
+		cgroup_join_close(c->join);
+	rootfs_release(c->rootfs_plan);
+}
+
+static int step_spawn(struct creation *c, struct err *err)
+{
+	if (c->container.cgroup) {
+		if (cgroup_join_open(c->container.cgroup, NULL, c->arena, &c->join, err) < 0)
+			return -err->code;
+		c->init.cgroup_fd = cgroup_join_fd(c->join);
+	}
+	int ret = ns_spawn(&c->ns_plan, &c->init, err);
+	if (ret == 0)
+		c->side = SIDE_INIT;
+	else
+		release_inheritance(c);
+	return ret;
+}
+
+// With its pid namespace everything in it ends; what it left elsewhere is the cgroup's to kill.
+static void undo_spawn(struct creation *c)
+{
+	sys_pidfd_send_signal(c->init.pidfd, SIGKILL);
+	proc_wait(c->init.pid);
+}
+
+static int step_runtime_hooks(struct creation *c, struct err *err)
+{
+	const struct oci_hooks *hooks = c->spec->hooks;
+	const struct container_state kept = c->container.state;
+
+	c->container.state.init.pid = c->init.pid;
+	const char *state = container_hook_state(&c->container, STATUS_CREATING);
+	c->container.state = kept;
+	if (hooks_run("prestart", &hooks->prestart, state, strlen(state), err) < 0 ||
+	    hooks_run("createRuntime", &hooks->create_runtime, state, strlen(state), err) < 0)
+		return -err->code;
+	return 0;
+}
+
+static int step_limit(struct creation *c, struct err *err)
+{
+	return c->payload->limit(c, err);
+}
+
+static int step_publish(struct creation *c, struct err *err)
+{
+	if (terminal_route_receive(&c->terminal, &c->master, err) < 0)
+		return -err->code;
+	if (c->settings->pidfd_socket &&
+	    pidfd_send(c->settings->pidfd_socket, c->init.pidfd, err) < 0)
+		return -err->code;
+	if (c->gated && gate_publish(c->gate, c->container.dirfd, err) < 0)
+		return -err->code;
+	if (proc_identify(c->init.pid, &c->container.state.init, err) < 0 ||
+	    container_save(&c->container, err) < 0)
+		return -err->code;
+	if (c->settings->pid_file)
+		return pidfile_write(c->settings->pid_file, c->init.pid, err);
+	return 0;
+}
+
+static void undo_publish(struct creation *c)
+{
+	if (c->settings->pid_file)
+		unlink(c->settings->pid_file);
+}
+
+// ---- the table ----
+
+static bool has_runtime_hooks(const struct creation *c)
+{
+	return c->spec->hooks && (c->spec->hooks->prestart.n || c->spec->hooks->create_runtime.n);
+}
+
+static bool has_container_hooks(const struct creation *c)
+{
+	return c->spec->hooks && c->spec->hooks->create_container.n;
+}
+
+static bool has_sysctl(const struct creation *c)
+{
+	return c->spec->linux->sysctl.n;
+}
+
+static bool has_cgroup(const struct creation *c)
+{
+	return c->rt->cgroup_driver != CGROUP_DISABLED;
+}
+
+struct step {
+	const char *name;
+	enum side side;
+	int (*run)(struct creation *c, struct err *err);
+	void (*undo)(struct creation *c);	  // of the parent's steps; NULL: nothing to undo
+	bool (*needed)(const struct creation *c); // NULL: always
+};
+
+static const struct step steps[] = {
+	{ "config", SIDE_PARENT, step_config, NULL, NULL },
+	{ "plan", SIDE_PARENT, step_plan, NULL, NULL },
+	{ "streams", SIDE_PARENT, step_streams, NULL, NULL },
+	{ "record", SIDE_PARENT, step_record, undo_record, NULL },
+	{ "cgroup", SIDE_PARENT, step_cgroup, undo_cgroup, has_cgroup },
+	{ "sources", SIDE_PARENT, step_sources, NULL, NULL },
+	{ "spawn", SIDE_PARENT, step_spawn, undo_spawn, NULL },
+	{ "join", SIDE_INIT, init_join, NULL, has_cgroup },
+	{ "namespaces", SIDE_INIT, init_namespaces, NULL, NULL },
+	{ "mounts", SIDE_INIT, init_mounts, NULL, NULL },
+	{ "mounted", SIDE_BOTH, NULL, NULL, has_runtime_hooks },
+	{ "runtime-hooks", SIDE_PARENT, step_runtime_hooks, NULL, has_runtime_hooks },
+	{ "hooked", SIDE_BOTH, NULL, NULL, has_runtime_hooks },
+	{ "container-hooks", SIDE_INIT, init_hooks, NULL, has_container_hooks },
+	{ "enter", SIDE_INIT, init_enter, NULL, NULL },
+	{ "terminal", SIDE_INIT, init_terminal, NULL, NULL },
+	{ "sysctl", SIDE_INIT, init_sysctl, NULL, has_sysctl },
+	{ "seal", SIDE_INIT, init_seal, NULL, NULL },
+	{ "settle", SIDE_INIT, init_settle, NULL, NULL },
+	{ "settled", SIDE_BOTH, NULL, NULL, NULL },
+	{ "limit", SIDE_PARENT, step_limit, NULL, NULL },
+	{ "publish", SIDE_PARENT, step_publish, undo_publish, NULL },
+	{ "published", SIDE_BOTH, NULL, NULL, NULL },
+};
+
+static void undo_steps(struct creation *c, size_t end)
+{
+	for (size_t i = end; i-- > 0;) {
+		const struct step *step = &steps[i];
+
+		if (step->side == SIDE_PARENT && step->undo && (!step->needed || step->needed(c)))
+			step->undo(c);
+	}
+}
+
+static int meet(struct creation *c, struct err *err)
+{
+	channel_ok(c->channel);
+	int ret = channel_wait(c->channel, err);
+	if (ret == 0)
+		return err_set(err, EPIPE,
+			       c->side == SIDE_INIT ?
+				       "the runtime has ended" :
+				       "the container's init has ended unexpectedly");
+	return ret < 0 ? ret : 0;
+}
+
+// The init gets the parent's end of everything but what it needs closed at once: a parent that dies must be noticed, and the lock on the
+// container is the parent's.
+static void become_init(struct creation *c)
+{
+	replace_fd(&c->channel, take_fd(&c->init_channel));
+	replace_fd(&c->terminal.from, -1);
+	replace_fd(&c->container.dirfd, -1);
+}
+
+int create_container(struct creation *c, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		const struct step *step = &steps[i];
+		const enum side before = c->side;
+
+		if ((step->side != c->side && step->side != SIDE_BOTH) ||
+		    (step->needed && !step->needed(c)))
+			continue;
+		int ret = fault_at(step->name, err);
+		if (ret == 0)
+			ret = step->side == SIDE_BOTH ? meet(c, err) : step->run(c, err);
+		if (before != c->side)
+			become_init(c);
+		if (ret >= 0)
+			continue;
+		// What an error of the other side says, it has named itself.
+		if (step->side != SIDE_BOTH)
+			err_wrap(err, "%s", step->name);
+		if (c->side == SIDE_INIT) {
+			channel_fail(c->channel, err);
+			_exit(1);
+		}
+		undo_steps(c, i);
+		return -err->code;
+	}
+	if (c->side == SIDE_INIT)
+		init_start(c);
+	return 0;
+}
+
+void creation_undo(struct creation *c)
+{
+	undo_steps(c, ARRAY_SIZE(steps));
+}
+
+void creation_init(struct creation *c, const struct runtime *rt,
+		   const struct create_settings *settings, const char *id)
+{
+	*c = (struct creation){
+		.rt = rt,
+		.settings = settings,
+		.payload = &payload_process,
+		.id = id,
+		.arena = rt->arena,
+		.container = { .dirfd = -1 },
+		.terminal = TERMINAL_ROUTE_NONE,
+		.notify_fd = -1,
+		.channel = -1,
+		.init_channel = -1,
+		.gate = -1,
+		.master = -1,
+		.init = { .cgroup_fd = -1, .pidfd = -1 },
+	};
+}
+
+void creation_close(struct creation *c)
+{
+	int *const fds[] = { &c->notify_fd, &c->channel, &c->init_channel,
+			     &c->gate,	    &c->master,	 &c->init.pidfd };
+
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		replace_fd(fds[i], -1);
+	terminal_route_close(&c->terminal);
+	container_close(&c->container);
+}

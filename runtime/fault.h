@@ -1,0 +1,20 @@
+// fault: lets a test choose a step of a creation and make it fail, or kill the runtime there. Compiled in only by
+// --enable-test-hooks; otherwise every call is nothing.
+//
+//     MOAT_FAIL_STEP=NAME   the step NAME fails instead of running
+//     MOAT_KILL_STEP=NAME   the process that is about to run the step NAME kills itself
+//     MOAT_LIST_STEPS=1     prints the steps' names, one a line, and ends the program
+#pragma once
+
+#include "base/err.h"
+
+#ifdef MOAT_TEST_HOOKS
+int fault_at(const char *step, struct err *err);
+#else
+static inline int fault_at(const char *step, struct err *err)
+{
+	(void)step;
+	(void)err;
+	return 0;
+}
+#endif

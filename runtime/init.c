@@ -1,0 +1,135 @@
+#include "runtime/init.h"
+
+#include "base/io.h"
+#include "base/proc.h"
+#include "base/scope.h"
+#include "base/str.h"
+#include "namespaces/sysctl.h"
+#include "runtime/channel.h"
+#include "runtime/hooks.h"
+
+#include <unistd.h>
+
+int init_join(struct creation *c, struct err *err)
+{
+	if (cgroup_join(c->join, err) < 0 || ns_unshare_cgroup(&c->ns_plan, err) < 0)
+		return -err->code;
+	cgroup_join_close(c->join);
+	return 0;
+}
+
+// What the seccomp agent is told of the process whose listener it gets (config-linux.md, "The Container Process State"). The procfs
+// is still the host's: /proc/self tells the pid that the runtime would.
+static int describe_listener(struct creation *c, struct err *err)
+{
+	scope_text struct text json = { 0 };
+	char pid[16] = "";
+
+	if (readlink("/proc/self", pid, sizeof(pid) - 1) < 0)
+		return err_sys(err, "read /proc/self");
+	text_printf(&json,
+		    "{\"ociVersion\":\"" MOAT_OCI_VERSION "\",\"fds\":[\"seccompFd\"],\"pid\":%s",
+		    pid);
+	if (c->spec->linux->seccomp->listener_metadata) {
+		text_str(&json, ",\"metadata\":");
+		text_json(&json, c->spec->linux->seccomp->listener_metadata);
+	}
+	str_to_int(pid, &c->container.state.init.pid);
+	text_str(&json, ",\"state\":");
+	state_write_oci(&c->container.state, STATUS_CREATED, true, &json);
+	text_str(&json, "}");
+	c->notify_msg = arena_strdup(c->arena, json.str);
+	return 0;
+}
+
+int init_namespaces(struct creation *c, struct err *err)
+{
+	if (c->notify_fd >= 0 && describe_listener(c, err) < 0)
+		return -err->code;
+	return ns_setup(&c->ns_plan, err);
+}
+
+int init_mounts(struct creation *c, struct err *err)
+{
+	return rootfs_mount(c->rootfs_plan, err);
+}
+
+// Hooks that run in the container's namespaces are told the pid that it has there, as it is for whoever reads it there.
+static int run_inside(struct creation *c, const char *kind, const struct oci_hook_list *hooks,
+		      enum container_status status, struct err *err)
+{
+	c->container.state.init.pid = getpid();
+	const char *state = container_hook_state(&c->container, status);
+
+	return hooks_run(kind, hooks, state, strlen(state), err);
+}
+
+int init_hooks(struct creation *c, struct err *err)
+{
+	return run_inside(c, "createContainer", &c->spec->hooks->create_container, STATUS_CREATING,
+			  err);
+}
+
+int init_enter(struct creation *c, struct err *err)
+{
+	if (rootfs_enter(c->rootfs_plan, err) < 0)
+		return -err->code;
+	return c->payload->arrive(c, err);
+}
+
+int init_terminal(struct creation *c, struct err *err)
+{
+	if (c->spec->process->terminal)
+		return terminal_route_send(&c->terminal, c->spec->process->console_size, err);
+	// A session of its own: the caller's signals and controlling terminal are not the container's.
+	setsid();
+	return 0;
+}
+
+int init_sysctl(struct creation *c, struct err *err)
+{
+	int procfd = rootfs_procfs(c->rootfs_plan, err);
+
+	return procfd < 0 ? procfd : sysctl_apply(&c->spec->linux->sysctl, procfd, err);
+}
+
+int init_seal(struct creation *c, struct err *err)
+{
+	return rootfs_seal(c->rootfs_plan, c->spec->process->terminal ? STDIN_FILENO : -1, err);
+}
+
+int init_settle(struct creation *c, struct err *err)
+{
+	return c->payload->settle(c, err);
+}
+
+// Returns the channel on which whoever starts the container waits for how that goes. The word to go comes on it, too.
+static int wait_for_start(struct creation *c, struct err *err)
+{
+	scope_fd int conn = -1;
+
+	if (c->gate < 0) {
+		conn = take_fd(&c->channel);
+	} else {
+		replace_fd(&c->channel, -1);
+		conn = gate_wait(c->gate, err);
+	}
+	return conn >= 0 && channel_wait(conn, err) == 1 ? take_fd(&conn) : -1;
+}
+
+void init_start(struct creation *c)
+{
+	struct err err = { 0 };
+	int conn = wait_for_start(c, &err);
+
+	if (conn < 0)
+		_exit(1);
+	replace_fd(&c->gate, -1);
+	if (c->spec->hooks && c->spec->hooks->start_container.n)
+		run_inside(c, "startContainer", &c->spec->hooks->start_container, STATUS_CREATED,
+			   &err);
+	if (!err.code)
+		c->payload->enter(c, conn, &err);
+	channel_fail(conn, &err);
+	_exit(1);
+}

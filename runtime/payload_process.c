@@ -1,0 +1,71 @@
+// The payload of container mode: a process, confined by process/.
+
+#include "base/log.h"
+#include "base/scope.h"
+#include "base/str.h"
+#include "base/sys.h"
+#include "process/process.h"
+#include "runtime/create.h"
+#include "runtime/payload.h"
+#include "runtime/seccomp_cache.h"
+
+static int plan(struct creation *c, struct err *err)
+{
+	const bool userns = ns_has(&c->ns_plan, CLONE_NEWUSER);
+	struct process_env env = {
+		.keyring = c->settings->no_new_keyring ? NULL :
+							 arena_printf(c->arena, "_ses.%s", c->id),
+		.filter = &c->filter,
+		.caps = process_caps_grantable(userns),
+		.preserve_fds = (unsigned int)c->preserve_fds,
+		.userns = userns,
+	};
+
+	if (seccomp_cache_load(c->rt, c->spec->linux->seccomp, &c->filter, err) < 0)
+		return -err->code;
+	return process_plan_make(c->spec->process, c->spec->linux, &env, c->arena, &c->process_plan,
+				 err);
+}
+
+static int limit(struct creation *c, struct err *err)
+{
+	return process_limit(c->process_plan, c->init.pid, err);
+}
+
+static int arrive(struct creation *c, struct err *err)
+{
+	return process_make_cwd(c->process_plan, err);
+}
+
+static int settle(struct creation *c, struct err *err)
+{
+	return process_prepare(c->process_plan, err);
+}
+
+static int enter(struct creation *c, int report_fd, struct err *err)
+{
+	struct process_channels channels = {
+		.report_fd = report_fd,
+		.notify_fd = c->notify_fd,
+		.notify_msg = c->notify_msg,
+	};
+
+	return process_enter(c->process_plan, &channels, err);
+}
+
+const struct payload_ops payload_process = {
+	.mode = "container",
+	.plan = plan,
+	.limit = limit,
+	.arrive = arrive,
+	.settle = settle,
+	.enter = enter,
+};
+
+int payload_find(const char *mode, const struct payload_ops **ops, struct err *err)
+{
+	if (!str_eq(mode, payload_process.mode))
+		return err_set(err, ENOTSUP, "mode `%s`: this moat was built without it", mode);
+	*ops = &payload_process;
+	return 0;
+}

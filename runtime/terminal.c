@@ -1,0 +1,65 @@
+#include "runtime/terminal.h"
+
+#include "base/io.h"
+#include "base/scope.h"
+#include "runtime/channel.h"
+#include "runtime/console.h"
+
+int terminal_route_open(struct terminal_route *route, bool terminal, bool foreground,
+			const char *console_socket, struct err *err)
+{
+	int ends[2];
+
+	if (console_socket && !terminal)
+		return err_set(err, EINVAL, "--console-socket: the process has no terminal");
+	if (console_socket && foreground)
+		return err_set(
+			err, EINVAL,
+			"--console-socket: moat itself relays the terminal of a process in the foreground");
+	if (terminal && !foreground && !console_socket)
+		return err_set(
+			err, EINVAL,
+			"a process with a terminal that is not in the foreground needs --console-socket");
+	if (console_socket) {
+		route->to = console_connect(console_socket, err);
+		return route->to < 0 ? route->to : 0;
+	}
+	if (!terminal)
+		return 0;
+	if (channel_pair(ends, err) < 0)
+		return -err->code;
+	*route = (struct terminal_route){ .to = ends[0], .from = ends[1] };
+	return 0;
+}
+
+int terminal_route_send(struct terminal_route *route, const struct oci_console_size *size,
+			struct err *err)
+{
+	struct console console = { .master = -1 };
+
+	if (console_open(size, &console, err) < 0)
+		return -err->code;
+	int ret = console_send(route->to, &console, err);
+	replace_fd(&console.master, -1);
+	terminal_route_close(route);
+	return ret;
+}
+
+int terminal_route_receive(struct terminal_route *route, int *master, struct err *err)
+{
+	char name[64];
+
+	if (route->from < 0)
+		return 0;
+	if (io_recv_fds(route->from, name, sizeof(name), master, 1) < 0)
+		return err_sys(err, "receive the terminal");
+	if (*master < 0)
+		return err_set(err, EPIPE, "receive the terminal: none was sent");
+	return 0;
+}
+
+void terminal_route_close(struct terminal_route *route)
+{
+	replace_fd(&route->to, -1);
+	replace_fd(&route->from, -1);
+}

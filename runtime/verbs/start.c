@@ -1,0 +1,34 @@
+// start: lets the program of a created container run.
+
+#include "base/scope.h"
+#include "runtime/channel.h"
+#include "runtime/lifecycle.h"
+
+static int run(const struct runtime *rt, const void *settings, const struct option_rest *rest,
+	       struct err *err)
+{
+	scope_container struct container container = { .dirfd = -1 };
+	enum container_status status;
+
+	(void)settings;
+	if (container_open(rt, rest->argv[0], CONTAINER_CHANGE, &container, err) < 0 ||
+	    container_status(&container, &status, err) < 0)
+		return -err->code;
+	if (status != STATUS_CREATED)
+		return err_set(err, EINVAL, "cannot start container %s: it is %s, not created",
+			       rest->argv[0], container_status_name(status));
+	scope_fd int conn = gate_knock(container.dirfd, err);
+	if (conn < 0)
+		return conn;
+	return lifecycle_start(&container, conn, err);
+}
+
+const struct verb verb_start = {
+	.name = "start",
+	.usage = "ID",
+	.summary = "start the program of a created container",
+	.options = no_options,
+	.min_args = 1,
+	.max_args = 1,
+	.run = run,
+};
