@@ -63,7 +63,8 @@ static void probe_keyring(char **argv)
 	long id = syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0);
 
 	(void)argv;
-	if (id < 0 || syscall(SYS_keyctl, KEYCTL_DESCRIBE, id, description, sizeof(description)) < 0)
+	if (id < 0 ||
+	    syscall(SYS_keyctl, KEYCTL_DESCRIBE, id, description, sizeof(description)) < 0)
 		err(1, "keyctl");
 	printf("%ld %s\n", id, description);
 }
@@ -138,9 +139,9 @@ static const struct {
 	int args;
 	void (*run)(char **argv);
 } probes[] = {
-	{ "syscall", 1, probe_syscall },   { "syscall32", 1, probe_syscall32 },
-	{ "keyring", 0, probe_keyring },   { "notify", 1, probe_notify },
-	{ "touch", 1, probe_touch },       { "overwrite", 0, probe_overwrite },
+	{ "syscall", 1, probe_syscall }, { "syscall32", 1, probe_syscall32 },
+	{ "keyring", 0, probe_keyring }, { "notify", 1, probe_notify },
+	{ "touch", 1, probe_touch },	 { "overwrite", 0, probe_overwrite },
 };
 
 int main(int argc, char **argv)
