@@ -441,7 +441,7 @@ static void test_compact_large(void)
 	seccomp_arch_add(ctx, SCMP_ARCH_X86);
 	for (int nr = 0; nr < 440; nr += 2)
 		seccomp_rule_add(ctx, nr % 3 ? SCMP_ACT_ALLOW : SCMP_ACT_LOG, nr, 0);
-	for (uint64_t value = 0; value < 70; value++)
+	for (uint64_t value = 0; value < 40; value++)
 		seccomp_rule_add(ctx, SCMP_ACT_ALLOW, 101, 2, SCMP_A0(SCMP_CMP_EQ, value),
 				 SCMP_A1(SCMP_CMP_GT, value << 30));
 	seccomp_rule_add(ctx, SCMP_ACT_ALLOW, 103, 1, SCMP_A0(SCMP_CMP_MASKED_EQ, 3, 1));
@@ -453,6 +453,33 @@ static void test_compact_large(void)
 #else
 	skip("large programs made small", "the test speaks of x86_64");
 #endif
+}
+
+// A jump that leads over others, which go, can become too far for a condition.
+static void test_compact_far(void)
+{
+	static const struct compact_arch arch = { AUDIT_ARCH_X86_64, UINT32_MAX, UINT32_MAX };
+	scope_arena struct arena arena = { 0 };
+	struct sock_filter insns[512] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, 1000),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 1, 0, 1),
+		BPF_STMT(BPF_JMP | BPF_JA, 2 * 200 + 1),
+	};
+	struct sock_fprog program = { .filter = insns, .len = 6 }, small;
+	struct err err;
+
+	for (uint32_t i = 2; i < 202; i++) {
+		insns[program.len++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, i, 0,
+								    1);
+		insns[program.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, i);
+	}
+	insns[program.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, 2000);
+	insns[program.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, 3000);
+	is_int(compact_program(&program, &arch, 1, &arena, &small, &err), 0);
+	is_int(difference(&program, &small), -1);
 }
 
 static void test_compact_foreign(void)
@@ -701,6 +728,7 @@ int main(void)
 	test_archs();
 	test_compact_random();
 	test_compact_large();
+	test_compact_far();
 	test_compact_foreign();
 	test_refused();
 	test_flags();

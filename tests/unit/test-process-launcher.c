@@ -6,10 +6,10 @@
 #include "tests/unit/tap.h"
 
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <stdlib.h>
-#include <sys/mount.h>
-#include <sys/prctl.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -49,12 +49,17 @@ struct run {
 	const struct steps *steps; // run these, or
 	struct process_plan *plan; // prepare and enter this
 	void (*before)(void);	   // in the process, first
+	int notify_fd;		   // where the seccomp listener goes; 0: nowhere
 };
 
 static void child(const struct run *run, int report_fd, struct err *err)
 {
 	char *const argv[] = { (char *)"moat-launcher", NULL }, *const envp[] = { NULL };
-	const struct process_channels channels = { .report_fd = report_fd, .notify_fd = -1 };
+	const struct process_channels channels = {
+		.report_fd = report_fd,
+		.notify_fd = run->notify_fd ? run->notify_fd : -1,
+		.notify_msg = run->notify_fd ? "{\"pid\":1}" : NULL,
+	};
 
 	if (run->before)
 		run->before();
@@ -300,6 +305,180 @@ static void test_enter(void)
 	is_int(outcome.status, 0);
 }
 
+// A user namespace as an ordinary user gets it: one user and group, and no say about the other groups.
+static void map_only(unsigned int id)
+{
+	const unsigned int uid = geteuid(), gid = getegid();
+	char map[64];
+	struct err err;
+
+	if (unshare(CLONE_NEWUSER) < 0)
+		_exit(77);
+	snprintf(map, sizeof(map), "%u %u 1", id, uid);
+	if (io_write_str(AT_FDCWD, "/proc/self/uid_map", map, &err) < 0 ||
+	    io_write_str(AT_FDCWD, "/proc/self/setgroups", "deny", &err) < 0)
+		_exit(78);
+	snprintf(map, sizeof(map), "%u %u 1", id, gid);
+	if (io_write_str(AT_FDCWD, "/proc/self/gid_map", map, &err) < 0)
+		_exit(79);
+}
+
+static void map_root(void)
+{
+	map_only(0);
+}
+
+static void map_user(void)
+{
+	map_only(1000);
+}
+
+static void test_user_namespace(void)
+{
+	scope_arena struct arena arena = { 0 };
+	char *argv[] = { (char *)"/bin/sh", (char *)"-c",
+			 (char *)"id -u; id -g; grep -E '^Cap(Prm|Amb|Bnd)' /proc/self/status",
+			 NULL };
+	char *envp[] = { (char *)"PATH=/usr/bin:/bin", NULL };
+	uint32_t gids[] = { 1 };
+	char *caps[] = { (char *)"CAP_KILL", NULL };
+	struct oci_capabilities capabilities = { .bounding = { caps, 1 },
+						 .permitted = { caps, 1 } };
+	struct oci_process process = { .cwd = (char *)"/",
+				       .args = { argv, 3 },
+				       .env = { envp, 1 },
+				       .capabilities = &capabilities };
+	const struct process_env env = { .caps = process_caps_grantable(true), .userns = true };
+	struct process_plan *plan;
+	struct outcome outcome;
+	struct err err;
+
+	if (process_plan_make(&process, NULL, &env, &arena, &plan, &err) < 0)
+		abort();
+	run(&(struct run){ .plan = plan, .before = map_root }, &outcome);
+	if (outcome.status == 77) {
+		skip("in a user namespace", "there are none to be had");
+		return;
+	}
+	is_str(outcome.report.step, "");
+	is_str(outcome.out,
+	       "0\n0\nCapPrm:\t0000000000000020\nCapBnd:\t0000000000000020\nCapAmb:\t0000000000000000\n");
+
+	process.user.additional_gids.v = gids;
+	process.user.additional_gids.n = 1;
+	run(&(struct run){ .plan = plan, .before = map_root }, &outcome);
+	process_report_err(&outcome.report, &err);
+	is_str(err.msg,
+	       "setgroups: Operation not permitted (does the user namespace deny setgroups?)");
+
+	// No user 0: the capabilities reach the launcher another way, and go no further than they should.
+	process.user.additional_gids.n = 0;
+	process.user.uid = process.user.gid = 1000;
+	run(&(struct run){ .plan = plan, .before = map_user }, &outcome);
+	is_str(outcome.report.step, "");
+	is_str(outcome.out,
+	       "1000\n1000\nCapPrm:\t0000000000000000\nCapBnd:\t0000000000000020\nCapAmb:\t0000000000000000\n");
+
+	process.user.uid = 5;
+	run(&(struct run){ .plan = plan, .before = map_user }, &outcome);
+	process_report_err(&outcome.report, &err);
+	is_str(err.msg, "setuid 5: Invalid argument (is the user mapped in the user namespace?)");
+}
+
+// Without no_new_privs and CAP_SYS_ADMIN the profile need allow no more than capset and execve of what we do; with the one
+// or the other not even capset.
+static void test_seccomp(void)
+{
+	scope_arena struct arena arena = { 0 };
+	char *argv[] = { (char *)"/bin/sh", (char *)"-c", (char *)"echo started; umask 0", NULL };
+	char *envp[] = { (char *)"PATH=/usr/bin:/bin", NULL };
+	char *ours[] = { (char *)"setresuid", (char *)"setresgid",
+			 (char *)"setgroups", (char *)"prctl",
+			 (char *)"umask",     (char *)"fcntl",
+			 (char *)"capset",    NULL };
+	char *caps[] = { (char *)"CAP_SYS_ADMIN", NULL };
+	struct oci_seccomp_rule rule = { .names = { ours, 6 }, .action = OCI_SECCOMP_KILL_PROCESS };
+	struct oci_seccomp profile = { .default_action = OCI_SECCOMP_ALLOW,
+				       .syscalls = { &rule, 1 } };
+	struct oci_capabilities capabilities = { .permitted = { caps, 1 },
+						 .effective = { caps, 1 } };
+	struct oci_process process = { .cwd = (char *)"/",
+				       .args = { argv, 3 },
+				       .env = { envp, 1 } };
+	struct process_filter filter;
+	const struct process_env env = { .caps = process_caps_grantable(true),
+					 .userns = true,
+					 .filter = &filter };
+	struct process_plan *plan;
+	struct outcome outcome;
+	struct err err;
+	const int killed = 128 + SIGSYS;
+
+	if (process_filter_load(&profile, -1, &arena, &filter, &err) < 0)
+		abort();
+	for (int i = 0; i < 3; i++) {
+		process.no_new_privileges = i == 1;
+		process.capabilities = i == 2 ? &capabilities : NULL;
+		if (process_plan_make(&process, NULL, &env, &arena, &plan, &err) < 0)
+			abort();
+		run(&(struct run){ .plan = plan, .before = map_root }, &outcome);
+		if (outcome.status == 77) {
+			skip("seccomp", "there are no user namespaces to be had");
+			return;
+		}
+		is_str(outcome.err.msg, "");
+		is_str(outcome.report.step, "");
+		is_str(outcome.out, "started\n"); // and no further than its own umask
+		is_int(outcome.status, killed);
+		rule.names.n = 7;
+		if (process_filter_load(&profile, -1, &arena, &filter, &err) < 0)
+			abort();
+	}
+}
+
+static void test_listener(void)
+{
+	scope_arena struct arena arena = { 0 };
+	char *argv[] = { (char *)"/bin/true", NULL };
+	char *names[] = { (char *)"swapoff", NULL };
+	struct oci_seccomp_rule rule = { .names = { names, 1 }, .action = OCI_SECCOMP_NOTIFY };
+	struct oci_seccomp profile = {
+		.default_action = OCI_SECCOMP_ALLOW,
+		.syscalls = { &rule, 1 },
+		.listener_path = (char *)"/run/listener",
+	};
+	struct oci_process process = { .cwd = (char *)"/", .args = { argv, 1 } };
+	struct process_filter filter;
+	const struct process_env env = { .caps = process_caps_grantable(true),
+					 .userns = true,
+					 .filter = &filter };
+	struct process_plan *plan;
+	struct outcome outcome;
+	struct err err;
+	char msg[64] = "";
+	int pair[2], listener = -1;
+
+	if (process_filter_load(&profile, -1, &arena, &filter, &err) < 0 ||
+	    process_plan_make(&process, NULL, &env, &arena, &plan, &err) < 0 ||
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		abort();
+	run(&(struct run){ .plan = plan, .before = map_root, .notify_fd = pair[1] }, &outcome);
+	close(pair[1]);
+	if (outcome.status == 77) {
+		skip("the seccomp listener", "there are no user namespaces to be had");
+		return;
+	}
+	is_str(outcome.err.msg, "");
+	is_str(outcome.report.step, "");
+	is_int(io_recv_fds(pair[0], msg, sizeof(msg), &listener, 1), strlen("{\"pid\":1}"));
+	is_str(msg, "{\"pid\":1}");
+	// It is a listener, and nobody is left to listen to.
+	ok(ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &(uint64_t){ 0 }) < 0 && errno == ENOENT,
+	   "a seccomp listener came");
+	close(listener);
+	close(pair[0]);
+}
+
 static void test_home(void)
 {
 	scope_arena struct arena arena = { 0 };
@@ -427,6 +606,9 @@ int main(void)
 	test_failing_step();
 	test_image_is_sealed();
 	test_enter();
+	test_user_namespace();
+	test_seccomp();
+	test_listener();
 	test_home();
 	test_programs();
 	test_without_memfd();
