@@ -30,9 +30,11 @@ setup_file() {
 teardown_file() {
 	engine_stop
 	house_close
-	wait_for 5 no_engine_processes || fail "processes outlive the engine:" "$(engine_processes)"
 	find /sys/fs/cgroup -depth -type d -path "/sys/fs/cgroup/*/$CGROUP*" -exec rmdir {} +
+	wait_for 5 engine_is_gone || fail "left by the engine:" "$(engine_processes)" "$(engine_cgroups)"
 }
+
+engine_is_gone() { [ -z "$(engine_processes)$(engine_cgroups)" ]; }
 
 setup() {
 	exec </dev/null
@@ -110,7 +112,7 @@ nothing_left() { [ -z "$(leftovers)" ]; }
 
 leftovers() {
 	house_mounts | comm -13 "$ENGINE/mounts" - | sed 's/^/mount: /'
-	find /sys/fs/cgroup -path "/sys/fs/cgroup/*/$CGROUP/*" ! -name conmon -type d -printf 'cgroup: %P\n'
+	engine_cgroups | grep -vE "/$CGROUP(/conmon)?$" | sed 's/^/cgroup: /'
 	engine_processes | sed 's/^/process: /'
 	in_house "$MOAT" --root "$STATE" list -q | sed 's/^/state: /'
 }
@@ -127,7 +129,8 @@ engine_processes() {
 	done
 }
 
-no_engine_processes() { [ -z "$(engine_processes)" ]; }
+# engine_cgroups: the parent of the containers' cgroups, and all below it.
+engine_cgroups() { find /sys/fs/cgroup -path "/sys/fs/cgroup/*/$CGROUP*" -type d; }
 
 # ---- images -------------------------------------------------------------------------------------
 
