@@ -52,8 +52,20 @@ bool process_filter_flag_supported(const char *flag)
 	       errno == EFAULT;
 }
 
-// Does any rule notify? The listener gets its descriptor by sendmsg, so that call can't wait for
-// it.
+// What the launcher needs before anybody listens, and, should the program not start, to say so.
+static int check_notify(const struct oci_strings *names, struct err *err)
+{
+	for (size_t i = 0; i < names->n; i++) {
+		if (str_eq(names->v[i], "sendmsg") || str_eq(names->v[i], "write"))
+			return err_set(err, EINVAL,
+				       "linux.seccomp: SCMP_ACT_NOTIFY can't be used for %s, which "
+				       "starting the container takes",
+				       names->v[i]);
+	}
+	return 0;
+}
+
+// Does any rule notify?
 static int find_notify(const struct oci_seccomp *profile, bool *notify, struct err *err)
 {
 	*notify = false;
@@ -67,13 +79,8 @@ static int find_notify(const struct oci_seccomp *profile, bool *notify, struct e
 		if (rule->action != OCI_SECCOMP_NOTIFY)
 			continue;
 		*notify = true;
-		for (size_t j = 0; j < rule->names.n; j++) {
-			if (str_eq(rule->names.v[j], "sendmsg"))
-				return err_set(
-					err, EINVAL,
-					"linux.seccomp: SCMP_ACT_NOTIFY can't be used for sendmsg, "
-					"by which the listener gets its descriptor");
-		}
+		if (check_notify(&rule->names, err) < 0)
+			return -err->code;
 	}
 	if (*notify && !profile->listener_path)
 		return err_set(err, EINVAL,
@@ -83,6 +90,8 @@ static int find_notify(const struct oci_seccomp *profile, bool *notify, struct e
 
 int filter_flags(const struct oci_seccomp *profile, uint32_t *flags, bool *notify, struct err *err)
 {
+	const uint32_t wait_killable = SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+
 	*flags = profile->flags.n > 0 ? 0 : SECCOMP_FILTER_FLAG_SPEC_ALLOW;
 	for (size_t i = 0; i < profile->flags.n; i++) {
 		uint32_t bit = flag_bit(profile->flags.v[i]);
@@ -98,8 +107,7 @@ int filter_flags(const struct oci_seccomp *profile, uint32_t *flags, bool *notif
 	if (*notify)
 		*flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
 	else
-		*flags &= ~(
-			uint32_t)SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV; // it is about notifications
+		*flags &= ~wait_killable; // it is about notifications
 	return 0;
 }
 

@@ -58,8 +58,8 @@ struct process_filter {
 // false and CAP_SYS_ADMIN isn't among the effective capabilities; sendmsg when there is a listener;
 // write and exit_group for an error to be told.
 //
-// -EINVAL: unknown architecture or flag; SCMP_ACT_NOTIFY without a listenerPath, as the default, or
-// for sendmsg, which hands the listener over.
+// -EINVAL: unknown architecture or flag; SCMP_ACT_NOTIFY without a listenerPath, as the default,
+// for sendmsg, which hands the listener over, or for write, which tells an error.
 int process_filter_load(const struct oci_seccomp *profile, int cache_dirfd, struct arena *arena,
 			struct process_filter *filter, struct err *err);
 

@@ -541,7 +541,7 @@ static void test_refused(void)
 	profile.syscalls.v = &sendmsg;
 	is_refused(
 		&profile,
-		"linux.seccomp: SCMP_ACT_NOTIFY can't be used for sendmsg, by which the listener gets its descriptor");
+		"linux.seccomp: SCMP_ACT_NOTIFY can't be used for sendmsg, which starting the container takes");
 	profile.default_action = OCI_SECCOMP_NOTIFY;
 	is_refused(
 		&profile,
