@@ -259,11 +259,13 @@ static void test_signals(void)
 	is_str(read_until(&session, "\n"), "WINCH\n"); // it has no terminal
 	kill(session.pid, SIGUSR1);
 	is_str(read_until(&session, "\n"), "USR1\n");
+	kill(session.pid, SIGCONT);
+	is_str(read_until(&session, "\n"), "CONT\n");
 	kill(session.pid, SIGWINCH);
 	kill(session.pid, SIGCHLD);
 	kill(session.pid, SIGURG);
-	kill(session.pid, SIGCONT);
-	is_str(read_until(&session, "\n"), "CONT\n"); // and none of the others
+	kill(session.pid, SIGSYS); // the highest number: the others would come before it
+	is_str(read_until(&session, "\n"), "SYS\n");
 	kill(session.pid, SIGTERM);
 	is_int(end(&session), 5);
 }
