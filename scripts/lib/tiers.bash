@@ -17,7 +17,7 @@ timed() {
 
 # run_tier NAME COMMAND...: show what COMMAND says, and count.
 run_tier() {
-	local name=$1 start=$SECONDS log=$logs/${1// /-}.log status=0 counts
+	local name=$1 start=$SECONDS log=$logs/${1//[ ,]/-}.log status=0 counts
 	shift
 	heading "$name"
 	"$@" 2>&1 | tee "$log" | sed -u '/^[0-9]* passed, /d; /^skipped [0-9]*: /d' || status=$?
@@ -39,7 +39,9 @@ note_time() {
 report_tiers() {
 	heading "in $((SECONDS / 60)) min $((SECONDS % 60)) s"
 	printf '%s\n' "${report[@]}"
-	sed -n '/^skipped [0-9]*: /p' "$logs"/*.log
+	awk '
+		/^skipped [0-9]+: / { count = $2 + 0; sub(/^skipped [0-9]+: /, ""); sum[$0] += count }
+		END { for (reason in sum) printf "skipped %d: %s\n", sum[reason], reason | "sort -k3" }' "$logs"/*.log
 	echo "$passed passed, $failed failed, $skipped skipped"
 	[ "$failed" -eq 0 ]
 }

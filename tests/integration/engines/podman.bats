@@ -15,8 +15,8 @@ engine_start() {
 		[engine]
 		cgroup_manager = "cgroupfs"
 		events_logger = "none"
-		runtime_supports_nocgroups = ["moat"]
 		lock_type = "file"
+		runtime_supports_nocgroup = ["moat"]
 		[network]
 		network_config_dir = "$ENGINE/networks"
 	EOF
