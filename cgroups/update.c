@@ -85,6 +85,62 @@ static int look_at_v2(struct cgroup *cgroup, struct place *v2, struct err *err)
 	return 0;
 }
 
+static bool has_line(const char *text, const char *line)
+{
+	const size_t len = strlen(line);
+
+	while (text && *text) {
+		const size_t n = strcspn(text, "\n");
+
+		if (n == len && memcmp(text, line, n) == 0)
+			return true;
+		text += n + (text[n] != '\0');
+	}
+	return false;
+}
+
+static bool has_write(const struct place *place, const char *value)
+{
+	for (size_t i = 0; i < place->writes.n; i++) {
+		if (str_eq(place->writes.v[i].value, value))
+			return true;
+	}
+	return false;
+}
+
+// The plan closes all v1 devices before it opens some, which the kernel refuses once there are groups
+// below, and which would fail whoever opens one meanwhile. From one list of exceptions to another only
+// the differences are written. (A group that may do everything shows no exceptions.)
+static int narrow_device_writes(struct place *place, struct arena *arena, struct err *err)
+{
+	const struct place planned = *place;
+	scope_free char *now = NULL;
+	char *save = NULL;
+
+	if (planned.writes.n == 0 || !str_eq(planned.writes.v[0].file, "devices.deny"))
+		return 0;
+	int ret = place_read_all(place->dir, "devices.list", &now);
+	if (ret < 0)
+		return err_sysn(err, -ret, "read %s/devices.list", place->dir);
+	if (str_starts(now, "a "))
+		return 0;
+
+	const char *list = arena_strdup(arena, now);
+	place->writes.n = place->writes.cap = 0;
+	place->writes.v = NULL;
+	// First what goes: the kernel joins an exception to one for the same device.
+	for (char *line = strtok_r(now, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		if (!has_write(&planned, line))
+			place_add_write(place, arena, 0, "devices.deny", "%s", line);
+	}
+	for (size_t i = 1; i < planned.writes.n; i++) {
+		if (!has_line(list, planned.writes.v[i].value))
+			place_add_write(place, arena, 0, "devices.allow", "%s",
+					planned.writes.v[i].value);
+	}
+	return 0;
+}
+
 static int write_places(const struct places *places, struct err *err)
 {
 	for (size_t i = 0; i < places->n; i++) {
@@ -122,5 +178,8 @@ int cgroup_update(struct cgroup *cgroup, const struct oci_resources *resources, 
 	if (ret == 0)
 		ret = resources_plan(&change.resources, resources->devices.n > 0, &cgroup->places,
 				     &cgroup->arena, err);
+	struct place *devices = place_find(&cgroup->places, "devices", NULL);
+	if (ret == 0 && devices)
+		ret = narrow_device_writes(devices, &cgroup->arena, err);
 	return ret < 0 ? ret : write_places(&cgroup->places, err);
 }

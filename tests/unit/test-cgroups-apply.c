@@ -299,6 +299,34 @@ static void test_update(void)
 	is_int(cgroup_update(cgroup, &resources, &err), -ENOTSUP);
 }
 
+static void test_update_devices(void)
+{
+	static char read_only[] = "r";
+	struct oci_device_rule rules[] = { { true, 'b', { true, 8 }, { true, 0 }, read_only },
+					   { true, 'b', { true, 8 }, { true, 1 }, NULL } };
+	const struct oci_resources resources = { .devices = { rules, 2 } };
+	char *path = arena_printf(&arena, "devices:%s", in("d"));
+	const struct oci_strings paths = { &path, 1 };
+	scope_cgroup struct cgroup *cgroup = NULL;
+	struct err err = { 0 };
+
+	make_dir("d");
+	put("d/devices.deny", "");
+	put("d/devices.allow", "");
+	put("d/devices.list", "c *:* m\nb *:* m\nc 1:3 rwm\nc 1:5 rwm\nc 1:7 rwm\nc 1:8 rwm\n"
+			      "c 1:9 rwm\nc 5:0 rwm\nc 5:2 rwm\nc 136:* rwm\nc 10:200 rwm\n"
+			      "b 8:0 rw\nb 8:1 rwm\n");
+	is_int(cgroup_load(&paths, CGROUP_CGROUPFS, &cgroup, &err), 0);
+	is_int(cgroup_update(cgroup, &resources, &err), 0);
+	is_str(get("d/devices.deny"), "b 8:0 rw");
+	is_str(get("d/devices.allow"), "b 8:0 r");
+
+	put("d/devices.deny", "");
+	put("d/devices.list", "a *:* rwm\n");
+	is_int(cgroup_update(cgroup, &resources, &err), 0);
+	is_str(get("d/devices.deny"), "a");
+}
+
 static void test_stats(void)
 {
 	struct cgroup_stats stats;
@@ -442,6 +470,7 @@ int main(void)
 	test_cpuset();
 	test_unified();
 	test_update();
+	test_update_devices();
 	test_stats();
 	test_stats_v1();
 	test_oom();
