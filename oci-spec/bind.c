@@ -120,7 +120,7 @@ static int decode_number(struct decoder *decoder, const struct field *field,
 	int ret = read_integer(node->text, min, max, &bits);
 	if (ret == -EINVAL)
 		return refuse(decoder, at, "expected an integer, found %s", node->text);
-	if (bits == UINT64_MAX && field->flags & FIELD_ALL_ONES)
+	if (bits == UINT64_MAX && node->text[0] != '-' && field->flags & FIELD_ALL_ONES)
 		return 0;
 	if (ret == -ERANGE)
 		return refuse(decoder, at,

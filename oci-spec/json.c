@@ -56,18 +56,39 @@ static struct json *add_node(struct parser *parser, enum json_type type)
 	return node;
 }
 
+// Fails at the path of what is open, and of its member `key`, or of the array's item that would come next.
+static int refuse_at(struct parser *parser, const char *key, const char *fault)
+{
+	scope_text struct text path = { 0 };
+
+	for (size_t i = 1; i < parser->depth; i++) {
+		const struct json *node = parser->stack[i].node;
+
+		if (node->key)
+			text_printf(&path, "%s%s", path.len ? "." : "", node->key);
+		else
+			text_printf(&path, "[%u]", parser->stack[i - 1].node->count - 1);
+	}
+	if (key)
+		text_printf(&path, "%s%s", path.len ? "." : "", key);
+	else if (parser->depth > 0)
+		text_printf(&path, "[%u]", parser->stack[parser->depth - 1].node->count);
+	err_set(parser->err, EINVAL, "%s: %s", path.len ? path.str : "the whole", fault);
+	parser->told = true;
+	return 0;
+}
+
 static char *copy_string(struct parser *parser, const unsigned char *str, size_t len)
 {
-	if (memchr(str, '\0', len)) {
-		parser->fault = "a string with a NUL in it";
-		return NULL;
-	}
 	char *copy = arena_strndup(parser->arena, (const char *)str, len);
-	if (!str_is_utf8(copy)) {
-		parser->fault = "a string that is not UTF-8";
-		return NULL;
-	}
-	return copy;
+
+	if (memchr(str, '\0', len))
+		refuse_at(parser, parser->key, "a string with a NUL in it");
+	else if (!str_is_utf8(copy))
+		refuse_at(parser, parser->key, "a string that is not UTF-8");
+	else
+		return copy;
+	return NULL;
 }
 
 static int on_null(void *ctx)
@@ -156,26 +177,6 @@ static const char *repeated_of_many(const struct json *object, struct arena *are
 	return NULL;
 }
 
-// Two members of one name are read differently by different programs: what an engine checked would
-// not be what we run.
-static int refuse_repeated_key(struct parser *parser, const char *key)
-{
-	scope_text struct text path = { 0 };
-
-	for (size_t i = 1; i < parser->depth; i++) {
-		const struct json *node = parser->stack[i].node;
-
-		if (node->key)
-			text_printf(&path, "%s%s", path.len ? "." : "", node->key);
-		else
-			text_printf(&path, "[%u]", parser->stack[i - 1].node->count - 1);
-	}
-	text_printf(&path, "%s%s", path.len ? "." : "", key);
-	err_set(parser->err, EINVAL, "%s: stands twice", path.str);
-	parser->told = true;
-	return 0;
-}
-
 static int on_close_object(void *ctx)
 {
 	struct parser *parser = ctx;
@@ -184,7 +185,9 @@ static int on_close_object(void *ctx)
 						      repeated_of_many(object, parser->arena);
 
 	if (key)
-		return refuse_repeated_key(parser, key);
+		// Two members of one name are read differently by different programs: what an
+		// engine checked would not be what we run.
+		return refuse_at(parser, key, "stands twice");
 	parser->depth--;
 	return 1;
 }

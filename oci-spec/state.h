@@ -30,8 +30,9 @@ struct container_state {
 	struct proc_id init;	   // pid 0 while creating
 	const char *cgroup_driver; // `cgroupfs`, `systemd` or `disabled`
 	struct oci_strings
-		cgroup_paths;	    // as `controller:/absolute/directory`, what cgroup_load() takes
-	const char *intel_rdt_path; // NULL: none
+		cgroup_paths; // as `controller:/absolute/directory`, what cgroup_load() takes
+	const char *session_keyring; // that its processes join; NULL: that of their parents
+	const char *intel_rdt_path;  // NULL: none
 	struct oci_pairs annotations;
 };
 

@@ -1,6 +1,7 @@
 #include "runtime/container.h"
 
 #include "base/io.h"
+#include "base/log.h"
 #include "base/scope.h"
 #include "base/str.h"
 
@@ -101,14 +102,41 @@ static bool still_there(int dirfd)
 
 static int load_state(struct container *container, struct err *err)
 {
+	const char *id = container->state.id;
 	scope_free char *json = NULL;
 	size_t len;
 
-	if (io_read_file(container->dirfd, "state.json", STATE_MAX_BYTES, &json, &len, err) < 0)
+	if (io_read_file(container->dirfd, "state.json", STATE_MAX_BYTES, &json, &len, err) < 0) {
+		if (err->code == ENOENT)
+			return err_set(
+				err, EAGAIN,
+				"container %s has no record: it is being created, or was left half made",
+				id);
 		return -err->code;
-	if (state_parse(json, len, container->arena, &container->state, err) < 0)
-		return err_wrap(err, "state.json of container %s", container->state.id);
-	container->has_record = true;
+	}
+	int ret = state_parse(json, len, container->arena, &container->state, err);
+	container->state.id = id;
+	container->has_record = ret == 0;
+	return ret < 0 ? err_wrap(err, "state.json of container %s", id) : 0;
+}
+
+// The cgroup of a container whose record is gone is the one that its configuration asks for.
+static int salvage(struct container *container, struct err *err)
+{
+	struct arena *arena = container->arena;
+	struct cgroup_options options = {
+		.driver = container->rt->cgroup_driver,
+		.id = container->state.id,
+		.rootless = container->rt->rootless,
+	};
+	const struct cgroup_host *host;
+	const struct cgroup_plan *plan;
+
+	container->state = (struct container_state){ .id = options.id };
+	if (container_load_spec(container, err) < 0 || cgroup_host_detect(arena, &host, err) < 0 ||
+	    cgroup_plan_make(host, container->spec->linux, &options, arena, &plan, err) < 0)
+		return -err->code;
+	cgroup_plan_paths(plan, arena, &container->state.cgroup_paths);
 	return 0;
 }
 
@@ -125,21 +153,23 @@ int container_open(const struct runtime *rt, const char *id, enum container_acce
 		dir = openat(root, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir < 0 && errno != ENOENT)
 		return err_sys(err, "container %s", id);
-	if (dir >= 0 && access == CONTAINER_CHANGE && flock(dir, LOCK_EX) < 0)
+	if (dir >= 0 && access != CONTAINER_LOOK && flock(dir, LOCK_EX) < 0)
 		return err_sys(err, "lock container %s", id);
 	if (dir < 0 || !still_there(dir))
 		return err_set(err, ENOENT, "container %s does not exist", id);
 	container->dirfd = take_fd(&dir);
 	container->state.id = id;
-	if (load_state(container, err) < 0 && err->code != ENOENT) {
-		container_close(container);
-		return -err->code;
+	if (load_state(container, err) == 0)
+		return 0;
+	if (access == CONTAINER_SALVAGE) {
+		log_warn("%s", err->msg);
+		// Without a configuration either, nothing but the directory was ever made.
+		if (salvage(container, err) < 0)
+			log_warn("%s", err->msg);
+		return 0;
 	}
-	if (!container->has_record && access == CONTAINER_LOOK) {
-		container_close(container);
-		return err_set(err, EAGAIN, "container %s is being created", id);
-	}
-	return 0;
+	container_close(container);
+	return -err->code;
 }
 
 void container_close(struct container *container)

@@ -26,7 +26,11 @@ struct container {
 	struct cgroup *cgroup;	     // NULL until container_cgroup()
 };
 
-enum container_access { CONTAINER_LOOK, CONTAINER_CHANGE };
+enum container_access {
+	CONTAINER_LOOK,
+	CONTAINER_CHANGE,  // under the lock, which is waited for
+	CONTAINER_SALVAGE, // a change that also takes a container whose record is missing or damaged
+};
 
 // An id is one or more of A-Z a-z 0-9 _ + - . and neither `.` nor `..`. -EINVAL
 int container_check_id(const char *id, struct err *err);
@@ -38,7 +42,9 @@ int container_open_root(const struct runtime *rt, struct err *err);
 int container_new(const struct runtime *rt, const char *id, struct container *container,
 		  struct err *err);
 
-// Opens a container; for a change, waits for its lock. -ENOENT: `container ID does not exist`. A directory without a record opens for a change only (has_record is false), else -EAGAIN.
+// Opens a container. -ENOENT: `container ID does not exist`. -EAGAIN: it has no record (yet). To salvage one
+// without a good record, what can be told of it is told from its config.json: the cgroup. Then has_record is
+// false.
 int container_open(const struct runtime *rt, const char *id, enum container_access access,
 		   struct container *container, struct err *err);
 

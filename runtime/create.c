@@ -135,6 +135,9 @@ static int step_plan(struct creation *c, struct err *err)
 		.created = now_rfc3339(c->arena),
 		.owner = arena_printf(c->arena, "%u", geteuid()),
 		.mode = c->payload->mode,
+		.session_keyring = c->settings->no_new_keyring ?
+					   NULL :
+					   arena_printf(c->arena, "_ses.%s", c->id),
 		.cgroup_driver = cgroup_driver_name(c->rt->cgroup_driver),
 		.annotations = c->spec->annotations,
 	};

@@ -8,6 +8,7 @@
 #include "runtime/channel.h"
 #include "runtime/hooks.h"
 
+#include <sys/prctl.h>
 #include <unistd.h>
 
 int init_join(struct creation *c, struct err *err)
@@ -120,6 +121,10 @@ static int wait_for_start(struct creation *c, struct err *err)
 void init_start(struct creation *c)
 {
 	struct err err = { 0 };
+
+	// The pid namespace may hold others from here on: an `exec`, or a pod's neighbours. They shall not trace this process, which still has all
+	// rights. (Not earlier: limits are set through /proc/PID, which an ordinary user may write only while it is dumpable.)
+	prctl(PR_SET_DUMPABLE, 0);
 	int conn = wait_for_start(c, &err);
 
 	if (conn < 0)

@@ -79,13 +79,13 @@ static int kill_init(struct container *container, struct err *err)
 
 int lifecycle_destroy(struct container *container, struct err *err)
 {
-	if (!container->has_record)
-		return container_remove(container, err);
 	if (kill_init(container, err) < 0 || container_open_cgroup(container, err) < 0)
 		return -err->code;
 	if (container->cgroup && (cgroup_kill(container->cgroup, SIGKILL, err) < 0 ||
 				  cgroup_delete(container->cgroup, err) < 0))
 		return -err->code;
+	if (!container->has_record)
+		return container_remove(container, err);
 	if (container_load_spec(container, err) < 0)
 		log_warn("%s: poststop hooks are skipped", err->msg);
 	else if (container->spec->hooks && container->spec->hooks->poststop.n) {
@@ -102,7 +102,7 @@ static int may_delete(struct container *container, struct err *err)
 
 	if (container_status(container, &status, err) < 0)
 		return -err->code;
-	if (!container->has_record || (status != STATUS_STOPPED && status != STATUS_CREATED))
+	if (status != STATUS_STOPPED && status != STATUS_CREATED)
 		return err_set(
 			err, EBUSY,
 			"cannot delete container %s that is not stopped: %s (--force kills it)",
@@ -114,7 +114,8 @@ int lifecycle_delete(const struct runtime *rt, const char *id, bool force, struc
 {
 	scope_container struct container container = { .dirfd = -1 };
 
-	if (container_open(rt, id, CONTAINER_CHANGE, &container, err) < 0)
+	if (container_open(rt, id, force ? CONTAINER_SALVAGE : CONTAINER_CHANGE, &container, err) <
+	    0)
 		return err->code == ENOENT && force ? 0 : -err->code;
 	if (!force && may_delete(&container, err) < 0)
 		return -err->code;

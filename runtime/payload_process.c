@@ -13,8 +13,7 @@ static int plan(struct creation *c, struct err *err)
 {
 	const bool userns = ns_has(&c->ns_plan, CLONE_NEWUSER);
 	struct process_env env = {
-		.keyring = c->settings->no_new_keyring ? NULL :
-							 arena_printf(c->arena, "_ses.%s", c->id),
+		.keyring = c->container.state.session_keyring,
 		.filter = &c->filter,
 		.caps = process_caps_grantable(userns),
 		.preserve_fds = (unsigned int)c->preserve_fds,

@@ -1,6 +1,5 @@
 #include "runtime/terminal.h"
 
-#include "base/io.h"
 #include "base/scope.h"
 #include "runtime/channel.h"
 #include "runtime/console.h"
@@ -47,14 +46,12 @@ int terminal_route_send(struct terminal_route *route, const struct oci_console_s
 
 int terminal_route_receive(struct terminal_route *route, int *master, struct err *err)
 {
-	char name[64];
-
 	if (route->from < 0)
 		return 0;
-	if (io_recv_fds(route->from, name, sizeof(name), master, 1) < 0)
-		return err_sys(err, "receive the terminal");
-	if (*master < 0)
-		return err_set(err, EPIPE, "receive the terminal: none was sent");
+	int received = console_receive(route->from, err);
+	if (received < 0)
+		return received;
+	replace_fd(master, received);
 	return 0;
 }
 

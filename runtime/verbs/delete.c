@@ -1,6 +1,5 @@
 // delete: removes a container that has stopped, or with --force any.
 
-#include "base/log.h"
 #include "runtime/lifecycle.h"
 #include "runtime/match.h"
 
@@ -18,25 +17,22 @@ static const struct option_row options[] = {
 };
 #undef AT
 
-// Every container gets its chance: an error of one doesn't keep the others.
+static int delete_one(const struct runtime *rt, const char *id, const void *settings,
+		      struct err *err)
+{
+	return lifecycle_delete(rt, id, ((const struct settings *)settings)->force, err);
+}
+
 static int run(const struct runtime *rt, const void *untyped, const struct option_rest *rest,
 	       struct err *err)
 {
 	const struct settings *settings = untyped;
-	bool failed = false;
+	struct oci_strings ids = { 0 };
 
-	for (int i = 0; i < rest->argc; i++) {
-		struct oci_strings ids;
-
+	for (int i = 0; i < rest->argc; i++)
 		if (match_ids(rt, rest->argv[i], settings->regex, &ids, err) < 0)
 			return -err->code;
-		for (size_t k = 0; k < ids.n; k++) {
-			if (failed)
-				log_error("%s", err->msg);
-			failed = lifecycle_delete(rt, ids.v[k], settings->force, err) < 0;
-		}
-	}
-	return failed ? -err->code : 0;
+	return match_each(rt, &ids, delete_one, settings, err);
 }
 
 const struct verb verb_delete = {

@@ -211,6 +211,7 @@ static int make_plans(struct execution *e, struct err *err)
 			"exec: the container's seccomp profile has SCMP_ACT_NOTIFY: not supported yet");
 	const bool userns = ns_has(&e->ns_plan, CLONE_NEWUSER);
 	struct process_env env = {
+		.keyring = e->container.state.session_keyring,
 		.filter = &e->filter,
 		.caps = process_caps_grantable(userns),
 		.preserve_fds = (unsigned int)e->settings->preserve_fds,

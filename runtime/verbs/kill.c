@@ -1,6 +1,5 @@
 // kill: sends a signal to a container's init, or to all its processes.
 
-#include "base/log.h"
 #include "base/str.h"
 #include "runtime/lifecycle.h"
 #include "runtime/match.h"
@@ -43,31 +42,33 @@ static int parse_signal(const char *word, struct err *err)
 	return err_set(err, EINVAL, "unknown signal `%s`", word);
 }
 
-static int kill_one(const struct runtime *rt, const char *id, int sig, bool all, struct err *err)
+struct order {
+	int sig;
+	bool all;
+};
+
+static int kill_one(const struct runtime *rt, const char *id, const void *untyped, struct err *err)
 {
+	const struct order *order = untyped;
 	scope_container struct container container = { .dirfd = -1 };
 
 	if (container_open(rt, id, CONTAINER_LOOK, &container, err) < 0)
 		return -err->code;
-	return lifecycle_signal(&container, sig, all, err);
+	return lifecycle_signal(&container, order->sig, order->all, err);
 }
 
 static int run(const struct runtime *rt, const void *untyped, const struct option_rest *rest,
 	       struct err *err)
 {
 	const struct settings *settings = untyped;
-	struct oci_strings ids;
-	int sig = rest->argc > 1 ? parse_signal(rest->argv[1], err) : SIGTERM;
+	struct order order = { .sig = SIGTERM, .all = settings->all };
+	struct oci_strings ids = { 0 };
 
-	if (sig < 0 || match_ids(rt, rest->argv[0], settings->regex, &ids, err) < 0)
+	if (rest->argc > 1 && (order.sig = parse_signal(rest->argv[1], err)) < 0)
+		return order.sig;
+	if (match_ids(rt, rest->argv[0], settings->regex, &ids, err) < 0)
 		return -err->code;
-	bool failed = false;
-	for (size_t i = 0; i < ids.n; i++) {
-		if (failed)
-			log_error("%s", err->msg);
-		failed = kill_one(rt, ids.v[i], sig, settings->all, err) < 0;
-	}
-	return failed ? -err->code : 0;
+	return match_each(rt, &ids, kill_one, &order, err);
 }
 
 const struct verb verb_kill = {
