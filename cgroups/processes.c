@@ -190,9 +190,11 @@ int cgroup_kill(const struct cgroup *cgroup, int sig, struct err *err)
 	if (cgroup->places.n == 0)
 		return 0;
 	if (sig == SIGKILL && kill_v2(cgroup)) {
-		if (freezer && !freezer->v2)
-			write_state(freezer, false);
-		return 0;
+		if (!freezer || freezer->v2)
+			return 0;
+		// On a hybrid host somebody may be in the v1 hierarchies alone.
+		write_state(freezer, false);
+		return signal_all(cgroup, sig, err);
 	}
 
 	// Where freezing doesn't work out, what has been forked meanwhile is missed: better than

@@ -48,7 +48,20 @@ static int step_config(struct creation *c, struct err *err)
 	return preserved_fds_check(c->preserve_fds, err);
 }
 
-// What a cgroup mount of the container shows: its own cgroup in each hierarchy of the host.
+static bool has_cgroup(const struct creation *c)
+{
+	return c->rt->cgroup_driver != CGROUP_DISABLED;
+}
+
+// What a cgroup mount of the container shows in one hierarchy of the host: its own cgroup, or, where it has none, the one that it
+// stays in.
+static const char *shown_cgroup(const struct creation *c, const struct cgroup_hierarchy *hierarchy)
+{
+	if (has_cgroup(c))
+		return cgroup_plan_path_in(c->cgroup_plan, hierarchy);
+	return arena_printf(c->arena, "%s%s", hierarchy->mount_point, hierarchy->own);
+}
+
 static void describe_cgroups(const struct creation *c, struct rootfs_env *env)
 {
 	size_t n = c->cgroup_host->hierarchies.n;
@@ -56,7 +69,7 @@ static void describe_cgroups(const struct creation *c, struct rootfs_env *env)
 
 	for (size_t i = 0; i < n; i++) {
 		const struct cgroup_hierarchy *hierarchy = &c->cgroup_host->hierarchies.v[i];
-		const char *source = cgroup_plan_path_in(c->cgroup_plan, hierarchy);
+		const char *source = shown_cgroup(c, hierarchy);
 
 		if (source)
 			cgroups[env->cgroup_count++] =
@@ -307,11 +320,6 @@ static bool has_container_hooks(const struct creation *c)
 static bool has_sysctl(const struct creation *c)
 {
 	return c->spec->linux->sysctl.n;
-}
-
-static bool has_cgroup(const struct creation *c)
-{
-	return c->rt->cgroup_driver != CGROUP_DISABLED;
 }
 
 struct step {
