@@ -249,9 +249,14 @@ requires_controller() {
 
 has_controller() {
 	case $CGROUPS in
-		v1) [ -d "/sys/fs/cgroup/$1" ] ;;
+		v1) [ -d "/sys/fs/cgroup/$1" ] || hybrid_has "$1" ;;
 		v2) grep -qw "$(v2_controller "$1")" /sys/fs/cgroup/cgroup.controllers ;;
 	esac
+}
+
+# A controller that a hybrid host keeps in v2's hierarchy: runc leaves those alone.
+hybrid_has() {
+	[ "$RUNTIME" = moat ] && grep -qws "$1" /sys/fs/cgroup/unified/cgroup.controllers
 }
 
 v2_controller() {
@@ -294,7 +299,10 @@ cgroup_root() {
 cgroup_dir() {
 	local pid path mount=/sys/fs/cgroup
 	pid=$(container_pid "${2:-$ID}")
-	if [ "$CGROUPS" = v1 ]; then
+	if [ "$CGROUPS" = v1 ] && hybrid_has "$1"; then
+		path=$(sed -n 's/^0:://p' "/proc/$pid/cgroup")
+		mount+=/unified
+	elif [ "$CGROUPS" = v1 ]; then
 		path=$(sed -n "s/^[0-9]*:\(.*,\)\?$1\(,.*\)\?://p" "/proc/$pid/cgroup")
 		mount+=/$1
 	else
