@@ -22,8 +22,9 @@ static int stop_propagation(const struct rootfs_plan *plan, int old_root, struct
 	return 0;
 }
 
-// pivot_root(2), "pivot_root(".", ".")": the old root ends up on top of the new one.
-static int pivot(struct rootfs_plan *plan, struct err *err)
+// pivot_root(2), "pivot_root(".", ".")": the old root ends up on top of the new one, and is what
+// umount2(".") takes away.
+static int pivot(const struct rootfs_plan *plan, struct err *err)
 {
 	scope_fd int old_root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
@@ -32,8 +33,11 @@ static int pivot(struct rootfs_plan *plan, struct err *err)
 	if (syscall(SYS_pivot_root, ".", ".") < 0)
 		return err_sys(err, "pivot_root%s",
 			       errno == EINVAL ? " (on an initramfs use --no-pivot)" : "");
-	plan->old_root_mounted = true;
-	return stop_propagation(plan, old_root, err);
+	if (stop_propagation(plan, old_root, err) < 0)
+		return -err->code;
+	if (umount2(".", MNT_DETACH) < 0)
+		return err_sys(err, "unmount the old root");
+	return 0;
 }
 
 // ---- --no-pivot ----
@@ -100,16 +104,5 @@ int rootfs_enter(struct rootfs_plan *plan, struct err *err)
 		return err_sys(err, "go to the root");
 	if (plan->no_pivot ? move_and_chroot(plan, err) < 0 : pivot(plan, err) < 0)
 		return err_wrap(err, "enter the root");
-	return plan->drop_later ? 0 : rootfs_drop(plan, err);
-}
-
-int rootfs_drop(struct rootfs_plan *plan, struct err *err)
-{
-	if (!plan->old_root_mounted)
-		return 0;
-	// Found by umount2(2) where no other lookup sees it: on top of the new root.
-	if (umount2("/", MNT_DETACH) < 0)
-		return err_sys(err, "unmount the old root");
-	plan->old_root_mounted = false;
 	return 0;
 }

@@ -45,7 +45,7 @@ struct rootfs_plan {
 	const char *rootfs;
 	unsigned int old_propagation;	// MS_*: what the host's tree becomes in our namespace
 	unsigned int final_propagation; // MS_* of the root in the end; 0: as it is
-	bool readonly, no_pivot, drop_later;
+	bool readonly, no_pivot;
 	bool userns; // the parent opens the sources, for the init may lack the rights
 	struct mount_op *mounts;
 	size_t mount_count;
@@ -57,7 +57,6 @@ struct rootfs_plan {
 
 	// state
 	int root_fd;		// the root's mount: detached, then at rootfs, then at /
-	bool old_root_mounted;	// on top of /, for rootfs_drop()
 	int proc_fd;		// a procfs of the container's pid namespace, or -1
 	uint64_t proc_mount_id; // of what is mounted on /proc; 0: nothing yet
 };

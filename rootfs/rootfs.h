@@ -43,7 +43,6 @@ struct rootfs_env {
 	bool new_netns;	   // sysfs can be mounted only by the owner of the network namespace
 	bool unified;	   // the host is cgroup v2 alone
 	bool no_pivot;	   // --no-pivot: MS_MOVE and chroot
-	bool drop_later;   // rootfs_enter() leaves the old tree to rootfs_drop()
 	const struct rootfs_cgroup *cgroups; // in the host's order; none: cgroup mounts are refused
 	size_t cgroup_count;
 };
@@ -80,15 +79,9 @@ int rootfs_mount(struct rootfs_plan *plan, struct err *err);
 // that the plan owns.
 int rootfs_procfs(struct rootfs_plan *plan, struct err *err);
 
-// In the init: makes the root `/` (pivot_root(2), or MS_MOVE and chroot), goes there, and drops the old
-// tree unless env.drop_later.
+// In the init: makes the root `/` (pivot_root(2), or MS_MOVE and chroot), drops the old tree, and
+// goes to the new `/`.
 int rootfs_enter(struct rootfs_plan *plan, struct err *err);
-
-// Drops the old tree, if that is still to be done. The kernel waits for all processors here, 20
-// microseconds on an idle machine and hundreds on a busy one: with env.drop_later the init can do it
-// when it has told its parent that all is well and the parent has work of its own. But it must be done
-// before anything of the container runs: until then `/..` is the host's root.
-int rootfs_drop(struct rootfs_plan *plan, struct err *err);
 
 // In the init, inside, when all writes below the root are done: /dev/console from the container's
 // terminal (`console_fd`: the slave's descriptor, not owned; -1: none), read-only and masked paths,

@@ -25,7 +25,7 @@ static char base[] = "/tmp/moat-rootfs-XXXXXX";
 struct scenario {
 	const char *mounts; // JSON members of the mounts
 	const char *more;   // JSON members of linux
-	bool readonly, no_pivot, userns, drop_later;
+	bool readonly, no_pivot, userns;
 	void (*setup)(void); // in the root, before
 	void (*look)(void);  // inside, after: says what it sees
 	int console_fd;	     // 0: none
@@ -124,7 +124,6 @@ static int apply(const struct scenario *scenario, struct err *err)
 		.rootfs = scenario->rootfs ? scenario->rootfs : "/root",
 		.no_pivot = scenario->no_pivot,
 		.userns = scenario->userns,
-		.drop_later = scenario->drop_later,
 		.cgroups = &cgroup,
 		.cgroup_count = 1,
 	};
@@ -154,10 +153,6 @@ static int apply(const struct scenario *scenario, struct err *err)
 	if (rootfs_mount(plan, err) < 0 || rootfs_procfs(plan, err) < 0 ||
 	    rootfs_enter(plan, err) < 0 ||
 	    rootfs_seal(plan, scenario->console_fd ? scenario->console_fd : -1, err) < 0)
-		return -1;
-	if (scenario->drop_later && access("/../src/file", F_OK) < 0)
-		return err_set(err, ENOENT, "the old tree is no longer there");
-	if (rootfs_drop(plan, err) < 0)
 		return -1;
 	rootfs_release(plan);
 	return 0;
@@ -479,21 +474,6 @@ static void test_host_root(void)
 	       "/src/file: \"source\";/dev/null: c0666 0:0;/dev/ptmx: No such file or directory;");
 }
 
-static void look_old_root(void)
-{
-	tell_type("/../src");
-	tell_type("/etc");
-}
-
-static void test_drop(void)
-{
-	const char *gone = "/../src: No such file or directory;/etc: d0755 0:0;";
-
-	is_str(RUN(.look = look_old_root), gone);
-	is_str(RUN(.drop_later = true, .look = look_old_root), gone);
-	is_str(RUN(.no_pivot = true, .look = look_old_root), gone);
-}
-
 // ---- what is sealed ----
 
 static void look_masks(void)
@@ -622,7 +602,6 @@ int main(void)
 	test_cgroup();
 	test_devices();
 	test_host_root();
-	test_drop();
 	test_masks();
 	test_propagation();
 	rmdir(base);
