@@ -94,8 +94,8 @@ struct process_plan;
 
 // Pure. As the spec demands, capabilities that are unknown or can't be granted are left out with a
 // warning. -EINVAL: an rlimit that is unknown or stands twice, an environment variable without `=`,
-// an unknown personality. The plan lives in `arena` and refers to the spec and to what `env` points
-// to. `linux` may be NULL.
+// an unknown personality, a user or group that the spec's own mappings lack. The plan lives in
+// `arena` and refers to the spec and to what `env` points to. `linux` may be NULL.
 int process_plan_make(const struct oci_process *process, const struct oci_linux *linux,
 		      const struct process_env *env, struct arena *arena,
 		      struct process_plan **plan, struct err *err);

@@ -215,6 +215,20 @@ static void test_refused(void)
 	is_refused(&process, NULL, "process.env: invalid environment variable: B");
 	process.env = (struct oci_strings)STRINGS((char *)"=1");
 	is_refused(&process, NULL, "process.env: invalid environment variable: =1");
+	struct oci_id_mapping mapping = { .container_id = 10, .size = 5 };
+	uint32_t gids[] = { 14, 15 };
+	linux = (struct oci_linux){ .uid_mappings = { &mapping, 1 },
+				    .gid_mappings = { &mapping, 1 } };
+	process = plain();
+	is_refused(&process, &linux, "process.user.uid: linux.uidMappings has no user 0");
+	process.user.uid = 14;
+	process.user.gid = 15;
+	is_refused(&process, &linux, "process.user.gid: linux.gidMappings has no group 15");
+	process.user.gid = 10;
+	process.user.additional_gids.v = gids;
+	process.user.additional_gids.n = 2;
+	is_refused(&process, &linux,
+		   "process.user.additionalGids: linux.gidMappings has no group 15");
 	process = plain();
 	process.args.n = 0;
 	is_refused(&process, NULL, "process.args: no program to run");
