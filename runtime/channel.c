@@ -49,6 +49,10 @@ int channel_wait(int fd, struct err *err)
 	} in = { 0 };
 	ssize_t n = io_recv_fds(fd, &in, sizeof(in), NULL, 0);
 
+	// A side that ends without having read all that it was sent resets the connection, and the
+	// kernel tells that before it hands out the last words.
+	if (n < 0 && errno == ECONNRESET)
+		n = io_recv_fds(fd, &in, sizeof(in), NULL, 0);
 	if (n == 0 || (n < 0 && errno == ECONNRESET))
 		return 0;
 	if (n < 0)
