@@ -141,7 +141,9 @@ static int tell_manager(const char *message, struct err *err)
 // Is READY=1 one of the lines?
 static bool says_ready(char *datagram)
 {
-	for (char *line = strtok(datagram, "\n"); line; line = strtok(NULL, "\n"))
+	char *save = NULL;
+
+	for (char *line = strtok_r(datagram, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
 		if (str_eq(line, "READY=1"))
 			return true;
 	return false;

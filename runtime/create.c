@@ -113,6 +113,7 @@ static int plan_cgroup(struct creation *c, struct err *err)
 static void log_plans(const struct creation *c)
 {
 	scope_text struct text plans = { 0 };
+	char *save = NULL;
 
 	if (!log_enabled(LOG_DEBUG))
 		return;
@@ -120,7 +121,8 @@ static void log_plans(const struct creation *c)
 	cgroup_plan_print(c->cgroup_plan, &plans);
 	rootfs_plan_print(c->rootfs_plan, &plans);
 	process_plan_print(c->process_plan, &plans);
-	for (char *line = strtok(plans.str, "\n"); line; line = strtok(NULL, "\n"))
+	for (char *line = strtok_r(plans.str, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save))
 		log_debug("plan: %s", line);
 }
 

@@ -69,8 +69,10 @@ static pid_t spawn_by(const struct cgroup *cgroup, bool clone_into, int (*work)(
 		printf("# %s\n", err.msg);
 		return -1;
 	}
-	if (!clone_into)
-		cgroup_join_by_write(join);
+	if (!clone_into && cgroup_join_by_write(join, &err) < 0) {
+		printf("# %s\n", err.msg);
+		return -1;
+	}
 	struct clone_args args = { .exit_signal = SIGCHLD };
 	if (cgroup_join_fd(join) >= 0) {
 		args.flags = CLONE_INTO_CGROUP;
