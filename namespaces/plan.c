@@ -127,6 +127,37 @@ static int take_mappings(const struct oci_linux *linux, struct ns_plan *plan, st
 	return 0;
 }
 
+static bool is_mapped(const struct oci_id_mappings *map, uint32_t id)
+{
+	for (size_t i = 0; i < map->n; i++)
+		if (id - map->v[i].container_id < map->v[i].size)
+			return true;
+	return false;
+}
+
+// So that `create` says it, and not the start of the program with EINVAL. The mappings of a user
+// namespace with a path need not be known.
+static int check_user(const struct oci_process *process, const struct ns_plan *plan,
+		      struct err *err)
+{
+	if (!process || plan->uid_mappings->n == 0 || plan->gid_mappings->n == 0)
+		return 0;
+	const struct oci_user *user = &process->user;
+	if (!is_mapped(plan->uid_mappings, user->uid))
+		return err_set(err, EINVAL, "process.user.uid: %u is not in linux.uidMappings",
+			       user->uid);
+	if (!is_mapped(plan->gid_mappings, user->gid))
+		return err_set(err, EINVAL, "process.user.gid: %u is not in linux.gidMappings",
+			       user->gid);
+	for (size_t i = 0; i < user->additional_gids.n; i++)
+		if (!is_mapped(plan->gid_mappings, user->additional_gids.v[i]))
+			return err_set(err, EINVAL,
+				       "process.user.additionalGids[%zu]: %u is not in "
+				       "linux.gidMappings",
+				       i, user->additional_gids.v[i]);
+	return 0;
+}
+
 static int take_time_offsets(const struct oci_linux *linux, struct ns_plan *plan, struct err *err)
 {
 	const struct oci_time_offsets *offsets = linux->time_offsets;
@@ -173,6 +204,8 @@ int ns_plan_make(const struct oci_spec *spec, struct ns_plan *plan, struct err *
 	ret = take_namespaces(spec->linux, plan, err);
 	if (ret == 0)
 		ret = take_mappings(spec->linux, plan, err);
+	if (ret == 0)
+		ret = check_user(spec->process, plan, err);
 	if (ret == 0)
 		ret = take_time_offsets(spec->linux, plan, err);
 	if (ret == 0)

@@ -167,6 +167,20 @@ static void test_mappings(void)
 		ns_plan_make(&spec, &plan, &err);
 		is_str(err.msg, cases[i].want ? cases[i].want : "");
 	}
+	linux_part.uid_mappings = (struct oci_id_mappings){ map, 2 };
+	map[0] = (struct oci_id_mapping){ 0, 10, 5 };
+	map[1] = (struct oci_id_mapping){ 5, 15, 5 };
+	struct oci_process process = { .user = { .uid = 9, .gid = 1 } };
+	uint32_t groups[] = { 0, 2 };
+	spec.process = &process;
+	is_str(text_of(&spec), "process.user.gid: 1 is not in linux.gidMappings");
+	process.user.gid = 0;
+	process.user.additional_gids.v = groups;
+	process.user.additional_gids.n = 2;
+	is_str(text_of(&spec), "process.user.additionalGids[1]: 2 is not in linux.gidMappings");
+	process.user.uid = 10;
+	is_str(text_of(&spec), "process.user.uid: 10 is not in linux.uidMappings");
+	spec.process = NULL;
 	linux_part.namespaces.n = 0;
 	is_str(text_of(&spec), "linux.uidMappings: needs a user namespace");
 }
