@@ -29,6 +29,13 @@ struct image {
 	struct text *file;
 	size_t offset;
 	uint64_t address;
+	// The lists of strings that are there already: each attempt to execute the program has the
+	// same.
+	struct {
+		char *const *strings;
+		uint64_t address;
+	} lists[2];
+	size_t list_count;
 };
 
 // Adds `len` bytes to the data segment, aligned for any type. Returns their address.
@@ -62,7 +69,16 @@ static uint64_t put_strings(struct image *image, char *const *strings)
 {
 	static const uint64_t end = 0;
 	size_t count = 0;
+
+	for (size_t i = 0; i < image->list_count; i++) {
+		if (image->lists[i].strings == strings)
+			return image->lists[i].address;
+	}
 	uint64_t list = put(image, &end, sizeof(end));
+	if (image->list_count < ARRAY_SIZE(image->lists)) {
+		image->lists[image->list_count].strings = strings;
+		image->lists[image->list_count++].address = list;
+	}
 
 	for (; strings[count]; count++)
 		text_add(image->file, (const char *)&end, sizeof(end));

@@ -13,10 +13,12 @@
 // then on /proc/self/exe is that sealed file. It costs about 50 microseconds; executing moat a
 // second time from a read-only mount would cost ten times that.
 //
-// What it doesn't do: namespaces, mounts, cgroups, the terminal, sysctls. The files: plan.c (spec
-// to plan), caps.c, limits.c, steps.c (plan to list), prepare.c and program.c (what is looked up
-// inside the container), enter.c, image.c and launcher.c (running the list), report.c; filter.c,
-// filter-cache.c and digest.c (seccomp).
+// What it doesn't do: namespaces, mounts, cgroups, the terminal, sysctls.
+//
+// The files. Spec to plan: plan.c, caps.c, environ.c, limits.c. What is looked up inside the
+// container: prepare.c, program.c. Plan to list: steps.c. Running the list: enter.c, image.c (what
+// the launcher is given), launcher.c, report.c. Seccomp: filter.c, filter-compile.c (libseccomp),
+// filter-compact.c (what it gives, made small), filter-cache.c, digest.c.
 //
 // config.md "Process", config-linux.md "Seccomp"; credentials(7), capabilities(7), seccomp(2).
 #pragma once

@@ -13,38 +13,15 @@
 
 #define ACCEPT(code) (UINT64_C(1) << (code))
 
-#define NUMBER(value)                                            \
-	{                                                        \
-		.kind = STEP_NUMBER, .number = (uint64_t)(value) \
-	}
-#define NAMED(value)                                                             \
-	{                                                                        \
-		.kind = STEP_NUMBER, .number = (uint64_t)(value), .text = #value \
-	}
-#define CAP(cap)                                                                    \
-	{                                                                           \
-		.kind = STEP_NUMBER, .number = (cap), .text = process_cap_name(cap) \
-	}
-#define OCTAL(value, str)                                             \
-	{                                                             \
-		.kind = STEP_NUMBER, .number = (value), .text = (str) \
-	}
-#define STRING(str)                                                    \
-	{                                                              \
-		.kind = STEP_BYTES, .bytes = {(str), strlen(str) + 1 } \
-	}
-#define BYTES(ptr, size, str)                                                 \
-	{                                                                     \
-		.kind = STEP_BYTES, .bytes = { (ptr), (size) }, .text = (str) \
-	}
-#define STRINGS(list, str)                                             \
-	{                                                              \
-		.kind = STEP_STRINGS, .strings = (list), .text = (str) \
-	}
-#define RESULT                      \
-	{                           \
-		.kind = STEP_RESULT \
-	}
+#define ARG(...)	       ((struct step_arg){ __VA_ARGS__ })
+#define NUMBER(value)	       ARG(.kind = STEP_NUMBER, .number = (uint64_t)(value))
+#define SHOWN(value, str)      ARG(.kind = STEP_NUMBER, .number = (uint64_t)(value), .text = (str))
+#define NAMED(value)	       SHOWN(value, #value)
+#define CAP(cap)	       SHOWN(cap, process_cap_name(cap))
+#define BYTES(data, size, str) ARG(.kind = STEP_BYTES, .bytes = { (data), (size) }, .text = (str))
+#define STRING(str)	       BYTES(str, strlen(str) + 1, NULL)
+#define STRINGS(list, str)     ARG(.kind = STEP_STRINGS, .strings = (list), .text = (str))
+#define RESULT		       ARG(.kind = STEP_RESULT)
 
 // Adds a step: ADD(list, "umask 0022", umask, NUMBER(022)).
 #define ADD(list, what, syscall_name, ...)                   \
@@ -169,7 +146,7 @@ static void add_user(const struct process_plan *plan, struct steps *steps)
 	    NUMBER(user->gid), NUMBER(user->gid));
 	ADD(steps, arena_printf(plan->arena, "setuid %u", user->uid), setresuid, NUMBER(user->uid),
 	    NUMBER(user->uid), NUMBER(user->uid));
-	ADD(steps, "umask", umask, OCTAL(mask, octal));
+	ADD(steps, "umask", umask, SHOWN(mask, octal));
 }
 
 // Without magic links there is no way to a directory outside (CVE-2024-21626).
@@ -194,11 +171,11 @@ static void add_seccomp(const struct process_plan *plan, const struct process_ch
 	const char *msg = channels && channels->notify_msg ? channels->notify_msg : "";
 
 	ADD(steps, "seccomp", seccomp, NAMED(SECCOMP_SET_MODE_FILTER), NUMBER(filter->flags),
-	    { .kind = STEP_FILTER, .filter = filter });
+	    ARG(.kind = STEP_FILTER, .filter = filter));
 	if (filter->notify)
 		ADD(steps, "send the seccomp listener", sendmsg,
 		    NUMBER(channels ? channels->notify_fd : -1),
-		    { .kind = STEP_LISTENER, .bytes = { msg, strlen(msg) } }, NAMED(MSG_NOSIGNAL));
+		    ARG(.kind = STEP_LISTENER, .bytes = { msg, strlen(msg) }), NAMED(MSG_NOSIGNAL));
 }
 
 // The filter comes as late as possible, so that the profile need not allow what we do. But without

@@ -558,6 +558,40 @@ static void test_programs(void)
 	unlink(script);
 }
 
+// What root may execute and the user may not is passed over, as execvp(3) does.
+static void test_next_program(void)
+{
+	scope_arena struct arena arena = { 0 };
+	char dir[] = "/tmp/moat-test-XXXXXX", program[64], path[64];
+	char *argv[] = { (char *)"echo", (char *)"next", NULL };
+	char *envp[] = { path, NULL };
+	struct oci_process process = {
+		.cwd = (char *)"/", .args = { argv, 2 }, .env = { envp, 1 }, .user.uid = 12345
+	};
+	struct outcome outcome;
+
+	if (geteuid() != 0) {
+		skip("a program that only root may execute", "not root");
+		return;
+	}
+	if (!mkdtemp(dir) || chmod(dir, 0755) < 0)
+		abort();
+	snprintf(program, sizeof(program), "%s/echo", dir);
+	snprintf(path, sizeof(path), "PATH=%s:/nowhere:/bin:/usr/bin", dir);
+	close(open(program, O_WRONLY | O_CREAT | O_CLOEXEC, 0700));
+	run(&(struct run){ .plan = make(&process, &arena) }, &outcome);
+	is_str(outcome.err.msg, "");
+	is_str(outcome.report.step, "");
+	is_str(outcome.out, "next\n");
+	// Where no other is found, the error is about the first.
+	snprintf(path, sizeof(path), "PATH=%s:/nowhere", dir);
+	run(&(struct run){ .plan = make(&process, &arena) }, &outcome);
+	is_int(outcome.report.code, EACCES);
+	is_str(outcome.report.step + strlen("exec "), program);
+	unlink(program);
+	rmdir(dir);
+}
+
 // A pid namespace whose memory files can't be executed.
 static void forbid_memfd_exec(void)
 {
@@ -611,6 +645,7 @@ int main(void)
 	test_listener();
 	test_home();
 	test_programs();
+	test_next_program();
 	test_without_memfd();
 	return done();
 }
