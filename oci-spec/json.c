@@ -71,7 +71,7 @@ static int refuse_at(struct parser *parser, const char *key, const char *fault)
 	}
 	if (key)
 		text_printf(&path, "%s%s", path.len ? "." : "", key);
-	else if (parser->depth > 0)
+	else if (parser->depth > 0 && parser->stack[parser->depth - 1].node->type == JSON_ARRAY)
 		text_printf(&path, "[%u]", parser->stack[parser->depth - 1].node->count);
 	err_set(parser->err, EINVAL, "%s: %s", path.len ? path.str : "the whole", fault);
 	parser->told = true;

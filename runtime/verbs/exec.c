@@ -231,12 +231,18 @@ static int open_streams(struct execution *e, struct err *err)
 		return -err->code;
 	e->channel = ends[0];
 	e->child_channel = ends[1];
+	return 0;
+}
+
+static int open_cgroup(struct execution *e, const struct oci_strings *subs, struct err *err)
+{
 	if (container_open_cgroup(&e->container, err) < 0)
 		return -err->code;
-	if (e->container.cgroup && cgroup_join_open(e->container.cgroup, &e->settings->cgroups,
-						    e->rt->arena, &e->join, err) < 0)
+	if (!e->container.cgroup)
+		return 0;
+	if (cgroup_join_open(e->container.cgroup, subs, e->rt->arena, &e->join, err) < 0)
 		return -err->code;
-	e->child.cgroup_fd = e->join ? cgroup_join_fd(e->join) : -1;
+	e->child.cgroup_fd = cgroup_join_fd(e->join);
 	return 0;
 }
 
@@ -287,6 +293,21 @@ static int supervise(struct execution *e, struct err *err)
 	return settings->pid_file ? pidfile_write(settings->pid_file, e->child.pid, err) : 0;
 }
 
+// Into the cgroup that the init lives in.
+static int join_init(struct execution *e, struct err *err)
+{
+	struct oci_strings subs = { .v = arena_new(e->rt->arena, char *, 1) };
+	const char *sub;
+
+	if (cgroup_sub_of(e->container.cgroup, e->container.state.init.pid, e->rt->arena, &sub,
+			  err) < 0)
+		return -err->code;
+	if (sub)
+		subs.v[subs.n++] = arena_strdup(e->rt->arena, sub);
+	cgroup_join_close(e->join);
+	return open_cgroup(e, &subs, err);
+}
+
 static int spawn(struct execution *e, struct err *err)
 {
 	scope_fd int init = proc_pidfd(&e->container.state.init, err);
@@ -294,6 +315,10 @@ static int spawn(struct execution *e, struct err *err)
 	if (init < 0)
 		return init;
 	int ret = ns_spawn_into(&e->ns_plan, init, &e->child, err);
+	// A v2 group that has given its controllers to groups below takes no process any more: the
+	// init (systemd, say) has moved into one of those.
+	if (ret == -EBUSY && e->settings->cgroups.n == 0 && join_init(e, err) == 0)
+		ret = ns_spawn_into(&e->ns_plan, init, &e->child, err);
 	if (ret < 0)
 		return ret;
 	if (ret == 0)
@@ -352,7 +377,8 @@ static int run(const struct runtime *rt, const void *settings, const struct opti
 		return -err->code;
 	int ret = e.settings->process ? process_of_file(&e, err) :
 					process_of_options(&e, rest, err);
-	if (ret < 0 || make_plans(&e, err) < 0 || open_streams(&e, err) < 0)
+	if (ret < 0 || make_plans(&e, err) < 0 || open_streams(&e, err) < 0 ||
+	    open_cgroup(&e, &e.settings->cgroups, err) < 0)
 		return -err->code;
 	return execute(&e, err);
 }
