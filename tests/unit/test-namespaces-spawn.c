@@ -14,6 +14,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -22,6 +23,7 @@
 #include <unistd.h>
 
 #define ORDINARY_UID 54321 // has no range in /etc/subuid
+#define NOBODY_UID   65534 // has a name
 
 static struct err err;
 static int holders; // children that are meant to be there
@@ -83,6 +85,16 @@ static int boottime_days(void)
 
 	clock_gettime(CLOCK_BOOTTIME, &now);
 	return (int)(now.tv_sec / 86400 / 1000);
+}
+
+static int become(uid_t id)
+{
+	if (geteuid() == 0 && (setgroups(0, NULL) < 0 || setresgid(id, id, id) < 0))
+		return -1;
+	if (setresuid(id, id, id) < 0)
+		return -1;
+	// Another user's files in /proc are this process's own again.
+	return prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 }
 
 // The exit status of a child that ns_spawn() or ns_spawn_into() (pidfd >= 0) has made and that
@@ -479,16 +491,58 @@ static void test_ordinary(void)
 	is_int(spawn_and_ask(&plan, -1, hostname_fails), 1);
 }
 
+static int write_subid(const char *path, const char *text)
+{
+	char name[] = "/tmp/test-subid.XXXXXX";
+	scope_fd int fd = mkostemp(name, O_CLOEXEC);
+
+	if (fd < 0 || fchmod(fd, 0644) < 0 || write(fd, text, strlen(text)) < 0)
+		return -1;
+	int ret = mount(name, path, NULL, MS_BIND, NULL);
+	unlink(name);
+	return ret;
+}
+
+// A user with ranges in /etc/subuid, of which the host need not know.
+static int spawns_with_ranges(void)
+{
+	struct oci_id_mapping ids[] = { { 0, NOBODY_UID, 1 }, { 1, 200000, 1000 } };
+	const struct oci_id_mappings map = { ids, 2 };
+	const struct ns_plan plan = {
+		.create = CLONE_NEWUSER | CLONE_NEWPID,
+		.uid_mappings = &map,
+		.gid_mappings = &map,
+	};
+
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    write_subid("/etc/subuid", "nobody:200000:1000\n") < 0 ||
+	    write_subid("/etc/subgid", "nobody:200000:1000\n") < 0)
+		return 90;
+	if (become(NOBODY_UID) < 0)
+		return 91;
+	const int answer = spawn_and_ask(&plan, -1, is_root_alone);
+	if (answer < 0)
+		printf("# %s\n", err.msg);
+	return answer;
+}
+
+static void test_ranges(void)
+{
+	fflush(stdout);
+	pid_t pid = fork();
+
+	if (pid == 0)
+		exit(spawns_with_ranges());
+	is_int(proc_wait(pid), 1);
+}
+
 static bool userns_allowed(void)
 {
 	pid_t pid = fork();
 
 	if (pid == 0)
-		_exit(setresgid(ORDINARY_UID, ORDINARY_UID, ORDINARY_UID) < 0 && geteuid() == 0 ?
-			      1 :
-		      setresuid(ORDINARY_UID, ORDINARY_UID, ORDINARY_UID) < 0 && geteuid() == 0 ?
-			      1 :
-			      unshare(CLONE_NEWUSER) < 0);
+		_exit(become(geteuid() ? geteuid() : ORDINARY_UID) < 0 ||
+		      unshare(CLONE_NEWUSER) < 0);
 	return proc_wait(pid) == 0;
 }
 
@@ -510,16 +564,16 @@ int main(void)
 	} else {
 		skip("namespaces made and joined with rights", "needs root");
 	}
+	if (root && access("/usr/bin/newuidmap", X_OK) == 0 && access("/etc/subuid", F_OK) == 0)
+		test_ranges();
+	else
+		skip("namespaces of a user with id ranges", "needs root and newuidmap");
 	if (!userns_allowed()) {
 		skip("namespaces of an ordinary user", "may not make user namespaces");
 		return done();
 	}
-	if (root &&
-	    (setgroups(0, NULL) < 0 || setresgid(ORDINARY_UID, ORDINARY_UID, ORDINARY_UID) < 0 ||
-	     setresuid(ORDINARY_UID, ORDINARY_UID, ORDINARY_UID) < 0))
+	if (root && become(ORDINARY_UID) < 0)
 		return 1;
-	// Another user's files in /proc are this process's own again.
-	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 	test_ordinary();
 	return done();
 }
