@@ -113,6 +113,14 @@ exec_in() {
 	assert_has "$output" /dev/pts/0
 }
 
+@test "containerd: run -t -d has a terminal in the background" {
+	attempt in_terminal ctr run -d -t $(runtime_flags) "$IMAGE" "$ID" sleep 1000
+	assert_status 0
+	attempt exec_in -- readlink /proc/1/fd/0
+	assert_eq "$output" /dev/pts/0
+	remove_container
+}
+
 @test "containerd: -d leaves the task running; kill ends it" {
 	start_image -- sleep 1000
 	assert_eq "$(task_status)" RUNNING

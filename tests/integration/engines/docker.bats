@@ -88,6 +88,12 @@ remove_container() { docker rm --force "${1:-$ID}" >/dev/null; }
 	assert_has "$output" /dev/pts/0
 }
 
+@test "docker: run -dt has a terminal in the background" {
+	start_image -t $IMAGE sleep 1000
+	assert_eq "$(docker exec "$ID" readlink /proc/1/fd/0)" /dev/pts/0
+	remove_container
+}
+
 @test "docker: run -d, logs, inspect, wait, rm" {
 	start_image $IMAGE sh -c 'echo out; echo err >&2; until [ -e /tmp/go ]; do sleep 0.05; done; exit 4'
 	assert_eq "$(inspect .State.Status)" running
@@ -223,6 +229,14 @@ remove_container() { docker rm --force "${1:-$ID}" >/dev/null; }
 	docker kill -s USR1 "$ID"
 	assert_eq "$(docker wait "$ID")" 5
 	remove_container
+}
+
+@test "docker: run hands on the signals that it gets" {
+	docker run --rm --name "$ID" $RUN_FLAGS $IMAGE sh -c 'trap "exit 5" TERM; echo ready; while :; do sleep 0.05; done' &
+	wait_for 10 log_has ready
+	kill -TERM $!
+	attempt wait $!
+	assert_status 5
 }
 
 @test "docker: stop asks, then kills" {
@@ -451,6 +465,14 @@ health_is() { [ "$(inspect .State.Health.Status)" = "$1" ]; }
 	assert_has "$output" "$(readlink /proc/self/ns/uts)"
 	refute_has "$output" "$(readlink "$ns/mnt")"
 	remove_container
+}
+
+@test "docker: --pid, --ipc, --uts and --network host" {
+	attempt docker run --rm --pid host --ipc host --uts host --network host $IMAGE \
+		sh -c 'for n in pid ipc uts net mnt; do readlink /proc/self/ns/$n; done'
+	assert_status 0
+	assert_eq "$(head -n 4 <<<"$output")" "$(cd /proc/self/ns && readlink pid ipc uts net)" namespaces
+	refute_has "$output" "$(readlink /proc/self/ns/mnt)"
 }
 
 @test "docker: --cgroupns private and host" {

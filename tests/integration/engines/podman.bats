@@ -93,6 +93,12 @@ remove_container() { podman rm --force --time 0 "${1:-$ID}" >/dev/null; }
 	assert_has "$output" /dev/pts/0
 }
 
+@test "podman: run -dt has a terminal in the background" {
+	start_image -t $IMAGE sleep 1000
+	assert_eq "$(podman exec "$ID" readlink /proc/1/fd/0)" /dev/pts/0
+	remove_container
+}
+
 @test "podman: run -d, logs, inspect, wait, rm" {
 	start_image $IMAGE sh -c 'echo out; echo err >&2; until [ -e /tmp/go ]; do sleep 0.05; done; exit 4'
 	assert_eq "$(inspect .State.Status)" running
@@ -219,6 +225,15 @@ remove_container() { podman rm --force --time 0 "${1:-$ID}" >/dev/null; }
 	wait_for 5 log_has ready
 	podman kill -s USR1 "$ID"
 	assert_eq "$(podman wait "$ID")" 5
+	remove_container
+}
+
+@test "podman: update changes the limits of a running container" {
+	requires_controller memory cpu
+	start_image --memory 64m $IMAGE sleep 1000
+	podman update --memory 32m --cpu-quota 25000 "$ID"
+	assert_eq "$(cgroup_value memory.limit)" 33554432 memory
+	assert_eq "$(cgroup_value cpu.quota)" 25000 quota
 	remove_container
 }
 
@@ -421,6 +436,14 @@ remove_container() { podman rm --force --time 0 "${1:-$ID}" >/dev/null; }
 	assert_has "$output" "$(readlink /proc/self/ns/uts)"
 	refute_has "$output" "$(readlink "$ns/mnt")"
 	remove_container
+}
+
+@test "podman: --pid, --ipc, --uts and --network host" {
+	attempt run_image --pid host --ipc host --uts host --network host $IMAGE \
+		sh -c 'for n in pid ipc uts net mnt; do readlink /proc/self/ns/$n; done'
+	assert_status 0
+	assert_eq "$(head -n 4 <<<"$output")" "$(cd /proc/self/ns && readlink pid ipc uts net)" namespaces
+	refute_has "$output" "$(readlink /proc/self/ns/mnt)"
 }
 
 @test "podman: --uidmap and --gidmap" {
