@@ -52,6 +52,10 @@ int limits_parse(struct process_plan *plan, struct err *err)
 				       from->type);
 		if (seen & UINT32_C(1) << resource)
 			return err_set(err, EINVAL, "process.rlimits: %s stands twice", from->type);
+		if (from->soft > from->hard)
+			return err_set(err, EINVAL,
+				       "process.rlimits: %s: the soft limit is above the hard one",
+				       from->type);
 		seen |= UINT32_C(1) << resource;
 		plan->limits[i] = (struct plan_limit){
 			.resource = resource,
@@ -85,19 +89,29 @@ static int set_oom_score_adj(pid_t pid, int32_t value, struct err *err)
 	return -code;
 }
 
+// Only upwards: the launcher sets the limits as they shall be, when nothing is left to be done that
+// a low one could make fail. The soft limit, which may be above the old hard one, is its as well.
+static int raise_limit(pid_t pid, const struct plan_limit *limit, struct err *err)
+{
+	struct rlimit64 value;
+
+	if (prlimit64(pid, limit->resource, NULL, &value) < 0)
+		return err_sys(err, "get %s", limit->name);
+	if (limit->value.rlim_max <= value.rlim_max)
+		return 0;
+	value.rlim_max = limit->value.rlim_max;
+	if (prlimit64(pid, limit->resource, &value, NULL) == 0)
+		return 0;
+	err_sys(err, "raise %s to %llu", limit->name, (unsigned long long)limit->value.rlim_max);
+	return err->code == EPERM ? err_wrap(err, "raising a hard limit needs CAP_SYS_RESOURCE") :
+				    -err->code;
+}
+
 int process_limit(const struct process_plan *plan, pid_t pid, struct err *err)
 {
 	for (size_t i = 0; i < plan->limit_count; i++) {
-		const struct plan_limit *limit = &plan->limits[i];
-
-		if (prlimit64(pid, limit->resource, &limit->value, NULL) == 0)
-			continue;
-		err_sys(err, "set %s to %llu:%llu", limit->name,
-			(unsigned long long)limit->value.rlim_cur,
-			(unsigned long long)limit->value.rlim_max);
-		return err->code == EPERM ?
-			       err_wrap(err, "raising a hard limit needs CAP_SYS_RESOURCE") :
-			       -err->code;
+		if (raise_limit(pid, &plan->limits[i], err) < 0)
+			return -err->code;
 	}
 	if (plan->process->oom_score_adj.set)
 		return set_oom_score_adj(pid, plan->process->oom_score_adj.v, err);

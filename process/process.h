@@ -108,8 +108,9 @@ void process_plan_print(const struct process_plan *plan, struct text *out);
 
 // ---- running it, in this order ----
 
-// In the parent, which has the host's rights: resource limits and oom_score_adj of the process
-// `pid`. Not before the process has done what a low limit could make fail (process_prepare()).
+// In the parent, which has the host's rights: raises the hard resource limits of the process `pid`
+// that have to be, and sets its oom_score_adj. Limits are lowered by the launcher, so this can come
+// at any time before process_enter().
 int process_limit(const struct process_plan *plan, pid_t pid, struct err *err);
 
 // In the process, inside its root while that is still writable: makes the working directory where

@@ -8,8 +8,8 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-// At most so many steps are not about one capability or one program.
-#define OTHER_STEPS 24
+// At most so many steps are not about one capability or one program; 16 of them are limits.
+#define OTHER_STEPS 40
 
 #define ACCEPT(code) (UINT64_C(1) << (code))
 
@@ -76,6 +76,22 @@ static void add_labels(const struct process_plan *plan, struct steps *steps)
 	if (label && *label)
 		add_label(plan, steps, arena_printf(plan->arena, "SELinux label %s", label), "exec",
 			  label);
+}
+
+// After all that takes a descriptor, before the change of user: RLIMIT_NPROC counts from there.
+static void add_limits(const struct process_plan *plan, struct steps *steps)
+{
+	for (size_t i = 0; i < plan->limit_count; i++) {
+		const struct plan_limit *limit = &plan->limits[i];
+
+		ADD(steps, arena_printf(plan->arena, "set %s", limit->name), prlimit64, NUMBER(0),
+		    SHOWN(limit->resource, limit->name),
+		    BYTES(&limit->value, sizeof(limit->value),
+			  arena_printf(plan->arena, "{%llu, %llu}",
+				       (unsigned long long)limit->value.rlim_cur,
+				       (unsigned long long)limit->value.rlim_max)),
+		    NUMBER(0));
+	}
 }
 
 static void add_capset(const struct process_plan *plan, struct steps *steps, const char *name,
@@ -242,6 +258,7 @@ struct steps steps_make(const struct process_plan *plan, const struct process_ch
 	if (plan->personality.set)
 		ADD(&steps, "personality", personality, NUMBER(plan->personality.v));
 	add_labels(plan, &steps);
+	add_limits(plan, &steps);
 	add_bounding(plan, &steps);
 	add_user(plan, &steps);
 	if (plan->late_cwd)

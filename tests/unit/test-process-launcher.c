@@ -253,12 +253,15 @@ static void test_enter(void)
 	char *argv[] = {
 		(char *)"sh", (char *)"-c",
 		(char *)"grep -E '^(Uid|Gid|Groups|Umask|Cap...|NoNewPrivs|Sig(Blk|Ign)):' /proc/self/status;"
-			"tr '\\0' ' ' </proc/$$/environ; pwd; for i in 3 4 5 6 7 8 9 10; do [ ! -e /proc/self/fd/$i ] || echo fd $i; done",
+			"tr '\\0' ' ' </proc/$$/environ; pwd; ulimit -Sf; ulimit -Hs; for i in 3 4 5 6 7 8 9 10; do [ ! -e /proc/self/fd/$i ] || echo fd $i; done",
 		NULL
 	};
 	char *envp[] = { (char *)"A=1", (char *)"PATH=/nowhere:/bin:/usr/bin", (char *)"A=2",
 			 NULL };
 	uint32_t gids[] = { 4, 20 };
+	// Too low for anybody but the launcher and a shell.
+	struct oci_rlimit limits[] = { { (char *)"RLIMIT_FSIZE", 0, 0 },
+				       { (char *)"RLIMIT_STACK", 100 * 1024, 100 * 1024 } };
 	char *kill_cap[] = { (char *)"CAP_KILL", NULL };
 	struct oci_capabilities caps = {
 		.bounding = { kill_cap, 1 },
@@ -275,6 +278,7 @@ static void test_enter(void)
 			  .gid = 54321,
 			  .umask = { true, 027 },
 			  .additional_gids = { gids, 2 } },
+		.rlimits = { limits, 2 },
 		.no_new_privileges = true,
 		.capabilities = &caps,
 	};
@@ -300,7 +304,7 @@ static void test_enter(void)
 			    "CapAmb:\t0000000000000020\n"
 			    "NoNewPrivs:\t1\n"
 			    "A=2 PATH=/nowhere:/bin:/usr/bin HOME=/ "
-			    "/usr/lib\n"
+			    "/usr/lib\n0\n100\n"
 			    "fd 3\nfd 4\n");
 	is_int(outcome.status, 0);
 }

@@ -91,6 +91,10 @@ static void test_user(void)
 		.ambient = STRINGS((char *)"CAP_KILL", (char *)"CAP_CHOWN"),
 	};
 	struct process_env env = plain_env;
+	struct oci_rlimit limits[] = {
+		{ .type = (char *)"RLIMIT_CORE", .hard = UINT64_MAX, .soft = 0 },
+		{ .type = (char *)"RLIMIT_NPROC", .hard = 20, .soft = 10 },
+	};
 	struct oci_personality personality = { .domain = (char *)"LINUX32" };
 	struct oci_linux linux = { .personality = &personality };
 
@@ -102,6 +106,8 @@ static void test_user(void)
 	process.user.additional_gids.n = 2;
 	process.user.umask.set = true;
 	process.user.umask.v = 077;
+	process.rlimits.v = limits;
+	process.rlimits.n = 2;
 	process.no_new_privileges = true;
 	process.apparmor_profile = (char *)"moat-default";
 	process.selinux_label = (char *)"system_u:system_r:container_t:s0";
@@ -112,6 +118,8 @@ static void test_user(void)
 		"AppArmor profile moat-default: write(result, \"exec moat-default\", 17)\n"
 		"SELinux label system_u:system_r:container_t:s0: openat(-1, \"exec\", O_WRONLY | O_CLOEXEC, 0)\n"
 		"SELinux label system_u:system_r:container_t:s0: write(result, \"system_u:system_r:container_t:s0\", 32)\n"
+		"set RLIMIT_CORE: prlimit64(0, RLIMIT_CORE, {0, 18446744073709551615}, 0)\n"
+		"set RLIMIT_NPROC: prlimit64(0, RLIMIT_NPROC, {10, 20}, 0)\n"
 		"keep capabilities: prctl(PR_SET_KEEPCAPS, 1)\n"
 		"drop from the bounding set: prctl(PR_CAPBSET_DROP, CAP_NET_RAW)\n"
 		"clear ambient capabilities: prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)\n"
@@ -204,6 +212,9 @@ static void test_refused(void)
 	process.rlimits.v = limits;
 	process.rlimits.n = 3;
 	is_refused(&process, NULL, "process.rlimits: RLIMIT_NOFILE stands twice");
+	limits[1].soft = 11;
+	is_refused(&process, NULL,
+		   "process.rlimits: RLIMIT_CORE: the soft limit is above the hard one");
 	limits[1].type = (char *)"RLIMIT_LUCK";
 	is_refused(&process, NULL, "process.rlimits: unknown limit RLIMIT_LUCK");
 	process = plain();
@@ -234,30 +245,42 @@ static void test_refused(void)
 	is_refused(&process, NULL, "process.args: no program to run");
 }
 
-// A child whose limits we may set, and see.
+// The parent only ever raises them.
 static void test_limits(void)
 {
 	scope_arena struct arena arena = { 0 };
 	struct oci_process process = plain();
-	struct oci_rlimit limits[] = {
-		{ .type = (char *)"RLIMIT_CORE", .hard = 4096, .soft = 1024 }
-	};
+	struct oci_rlimit limits[] = { { .type = (char *)"RLIMIT_NOFILE", .hard = 9, .soft = 8 } };
+	const bool may_raise = process_caps_grantable(false) >> CAP_SYS_RESOURCE & 1;
 	struct process_plan *plan;
-	struct rlimit got;
+	struct rlimit before, after;
 	struct err err = { 0 };
 
 	process.rlimits.v = limits;
 	process.rlimits.n = 1;
+	getrlimit(RLIMIT_NOFILE, &before);
 	is_int(process_plan_make(&process, NULL, &plain_env, &arena, &plan, &err), 0);
 	is_int(process_limit(plan, getpid(), &err), 0);
-	getrlimit(RLIMIT_CORE, &got);
-	is_int(got.rlim_cur, 1024);
-	is_int(got.rlim_max, 4096);
+	getrlimit(RLIMIT_NOFILE, &after);
+	ok(before.rlim_cur == after.rlim_cur && before.rlim_max == after.rlim_max,
+	   "a low limit waits for the launcher");
 
-	limits[0].soft = 8192;
+	limits[0].hard = limits[0].soft = before.rlim_max + 1;
 	is_int(process_plan_make(&process, NULL, &plain_env, &arena, &plan, &err), 0);
-	is_int(process_limit(plan, getpid(), &err), -EINVAL);
-	is_str(err.msg, "set RLIMIT_CORE to 8192:4096: Invalid argument");
+	if (may_raise && process_limit(plan, getpid(), &err) == 0) {
+		getrlimit(RLIMIT_NOFILE, &after);
+		ok(after.rlim_max == before.rlim_max + 1 && after.rlim_cur == before.rlim_cur,
+		   "a high limit is made possible");
+	} else if (!may_raise) {
+		char want[128];
+
+		snprintf(
+			want, sizeof(want),
+			"raising a hard limit needs CAP_SYS_RESOURCE: raise RLIMIT_NOFILE to %llu: Operation not permitted",
+			(unsigned long long)before.rlim_max + 1);
+		is_int(process_limit(plan, getpid(), &err), -EPERM);
+		is_str(err.msg, want);
+	}
 }
 
 static void test_report(void)
