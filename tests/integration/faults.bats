@@ -197,7 +197,7 @@ each_step_kills() {
 		max=6
 		for ((n = 1; n <= max; n++)); do
 			# shellcheck disable=SC2046
-			attempt timeout --foreground 60 strace -f -qq -o /dev/null -e "inject=$call:error=EIO:when=$n" \
+			attempt timeout --foreground -k 5 60 strace -f -qq -o /dev/null -e "inject=$call:error=EIO:when=$n" \
 				$(moat_command) create -b "$BUNDLE" "$ID"
 			[ "$status" -ne 0 ] || {
 				# Not reached, or one that may fail.
@@ -253,7 +253,7 @@ each_step_kills() {
 @test "faults: too few descriptors is an error, and leaves nothing" {
 	local n
 	for n in 4 5 6 7 8 10 12 14 16 20; do
-		attempt sh -c 'ulimit -n "$1"; shift; exec "$@"' sh "$n" timeout 20 $(moat_command) create -b "$BUNDLE" "$ID" 3>&- 4>&-
+		attempt sh -c 'ulimit -n "$1"; shift; exec "$@"' sh "$n" timeout -k 1 20 $(moat_command) create -b "$BUNDLE" "$ID" 3>&- 4>&-
 		[ "$status" -ne 0 ] || moat delete -f "$ID"
 		[ "$status" -lt 124 ] || fail "with $n descriptors: status $status"
 		assert_nothing_left

@@ -13,7 +13,7 @@ make_files() {
 
 # moat with the descriptors that it is given.
 # shellcheck disable=SC2046
-moat_with_fds() { timeout --foreground 60 $(moat_command) "$@"; }
+moat_with_fds() { timeout --foreground -k 5 60 $(moat_command) "$@"; }
 
 @test "fds: the program has 0, 1 and 2 only" {
 	make_files
@@ -116,7 +116,7 @@ env_listen() { sh -c 'LISTEN_PID=$$ exec "$@"' sh $(moat_command) "$@"; }
 	wait_for 5 test -S "$T/notify"
 	set_args sh -c 'probe notify READY=1; sleep 1000'
 	NOTIFY_SOCKET=$T/notify create_container
-	timeout 20 $(moat_command) start "$ID" 3>&- 4>&-
+	timeout -k 1 20 $(moat_command) start "$ID" 3>&- 4>&-
 	wait_for 5 grep -q READY=1 "$T/notify.out"
 }
 

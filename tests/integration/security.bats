@@ -47,9 +47,9 @@ without_dev() { config '.mounts |= map(select(.destination | startswith("/dev") 
 	printf '#!/proc/self/exe\n' >"$BUNDLE/rootfs/bin/trick"
 	chmod +x "$BUNDLE/rootfs/bin/trick"
 	set_args trick
-	attempt timeout 20 $(moat_command) run -b "$BUNDLE" "$ID"
+	attempt timeout -k 1 20 $(moat_command) run -b "$BUNDLE" "$ID"
 	set_args /proc/self/exe
-	attempt timeout 20 $(moat_command) run -b "$BUNDLE" "$ID"
+	attempt timeout -k 1 20 $(moat_command) run -b "$BUNDLE" "$ID"
 	assert_eq "$(md5sum <"$MOAT")" "$before"
 	moat delete -f "$ID"
 }

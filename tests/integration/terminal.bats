@@ -177,7 +177,7 @@ ended() { ! kill -0 "$spawned" 2>/dev/null; }
 
 @test "terminal: run in the foreground without a caller's is an error" {
 	config '.process.terminal = true'
-	attempt setsid -w timeout 20 $(moat_command) run -b "$BUNDLE" "$ID"
+	attempt setsid -w timeout -k 1 10 $(moat_command) run -b "$BUNDLE" "$ID"
 	[ "$status" -ne 0 ]
 	assert_nothing_left
 }
