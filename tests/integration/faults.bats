@@ -196,8 +196,9 @@ each_step_kills() {
 		mkdir renameat2 rename fsync socketpair pipe2 sethostname memfd_create prctl capset setresuid setgroups chdir fchdir pidfd_open write; do
 		max=6
 		for ((n = 1; n <= max; n++)); do
+			# -D: strace stays with a container that was made all the same, and must not hold us up.
 			# shellcheck disable=SC2046
-			attempt timeout --foreground -k 5 60 strace -f -qq -o /dev/null -e "inject=$call:error=EIO:when=$n" \
+			attempt timeout --foreground -k 5 60 strace -D -f -qq -o /dev/null -e "inject=$call:error=EIO:when=$n" \
 				$(moat_command) create -b "$BUNDLE" "$ID"
 			[ "$status" -ne 0 ] || {
 				# Not reached, or one that may fail.
