@@ -45,23 +45,31 @@ runtime_flags() {
 }
 
 # run_image [FLAGS...] -- COMMAND...: `ctr run --rm` of the container $ID.
-run_image() {
-	local flags=()
-	while [ "$1" != -- ]; do
-		flags+=("$1")
-		shift
-	done
-	ctr run --rm $(runtime_flags) "${flags[@]}" "$IMAGE" "$ID" "${@:2}"
-}
+run_image() { ctr_run --rm "$@"; }
 
 # start_image [FLAGS...] -- COMMAND...: the same in the background, with `ctr run --detach`.
-start_image() {
-	local flags=()
+start_image() { ctr_run --detach "$@" >"$T/$ID.out" 2>&1; }
+
+ctr_run() {
+	part_at_dashes "$@"
+	ctr run $(runtime_flags) "${flags[@]}" "$IMAGE" "$ID" "${command[@]}"
+}
+
+# exec_in [FLAGS...] -- COMMAND...: `ctr task exec` in the container $ID.
+exec_in() {
+	part_at_dashes "$@"
+	exec_count=$((${exec_count:-0} + 1))
+	ctr task exec --exec-id "x$exec_count" "${flags[@]}" "$ID" "${command[@]}"
+}
+
+# part_at_dashes ARGUMENTS...: what is before `--` to $flags, what is after it to $command.
+part_at_dashes() {
+	flags=()
 	while [ "$1" != -- ]; do
 		flags+=("$1")
 		shift
 	done
-	ctr run --detach $(runtime_flags) "${flags[@]}" "$IMAGE" "$ID" "${@:2}" >"$T/$ID.out" 2>&1
+	command=("${@:2}")
 }
 
 remove_container() {
@@ -72,17 +80,6 @@ remove_container() {
 container_pid() { ctr task list | awk -v id="${1:-$ID}" '$1 == id { print $2 }'; }
 task_status() { ctr task list | awk -v id="${1:-$ID}" '$1 == id { print $3 }'; }
 task_is() { [ "$(task_status "${2-}")" = "$1" ]; }
-
-# exec_in COMMAND...: `ctr task exec`, with the flags in front.
-exec_in() {
-	exec_count=$((${exec_count:-0} + 1))
-	local flags=()
-	while [ "$1" != -- ]; do
-		flags+=("$1")
-		shift
-	done
-	ctr task exec --exec-id "x$exec_count" "${flags[@]}" "$ID" "${@:2}"
-}
 
 # ---- run ----------------------------------------------------------------------------------------
 
