@@ -9,7 +9,6 @@
 #include "namespaces/sysctl.h"
 #include "runtime/activation.h"
 #include "runtime/channel.h"
-#include "runtime/console.h"
 #include "runtime/fault.h"
 #include "runtime/hooks.h"
 #include "runtime/init.h"
@@ -193,16 +192,14 @@ static void undo_record(struct creation *c)
 
 static int step_streams(struct creation *c, struct err *err)
 {
-	const struct oci_seccomp *seccomp = c->spec->linux->seccomp;
 	int ends[2];
 
 	if (terminal_route_open(&c->terminal, c->spec->process->terminal,
 				!c->gated && !c->settings->detach, c->settings->console_socket,
 				err) < 0)
 		return -err->code;
-	if (seccomp && seccomp->listener_path &&
-	    (c->notify_fd = console_connect(seccomp->listener_path, err)) < 0)
-		return c->notify_fd;
+	if (listener_open(&c->listener, c->spec->linux->seccomp, err) < 0)
+		return -err->code;
 	if (c->gated && (c->gate = gate_open(err)) < 0)
 		return c->gate;
 	if (channel_pair(ends, err) < 0)
@@ -237,7 +234,7 @@ static void release_inheritance(struct creation *c)
 {
 	replace_fd(&c->init_channel, -1);
 	replace_fd(&c->terminal.to, -1);
-	replace_fd(&c->notify_fd, -1);
+	listener_close(&c->listener);
 	if (c->join)
 		cgroup_join_close(c->join);
 	rootfs_release(c->rootfs_plan);
@@ -436,7 +433,7 @@ void creation_init(struct creation *c, const struct runtime *rt,
 		.arena = rt->arena,
 		.container = { .dirfd = -1 },
 		.terminal = TERMINAL_ROUTE_NONE,
-		.notify_fd = -1,
+		.listener = LISTENER_NONE,
 		.channel = -1,
 		.init_channel = -1,
 		.gate = -1,
@@ -447,11 +444,11 @@ void creation_init(struct creation *c, const struct runtime *rt,
 
 void creation_close(struct creation *c)
 {
-	int *const fds[] = { &c->notify_fd, &c->channel, &c->init_channel,
-			     &c->gate,	    &c->master,	 &c->init.pidfd };
+	int *const fds[] = { &c->channel, &c->init_channel, &c->gate, &c->master, &c->init.pidfd };
 
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		replace_fd(fds[i], -1);
 	terminal_route_close(&c->terminal);
+	listener_close(&c->listener);
 	container_close(&c->container);
 }

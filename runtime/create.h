@@ -13,6 +13,7 @@
 #include "process/process.h"
 #include "rootfs/rootfs.h"
 #include "runtime/container.h"
+#include "runtime/listener.h"
 #include "runtime/payload.h"
 #include "runtime/runtime.h"
 #include "runtime/terminal.h"
@@ -71,11 +72,10 @@ struct creation {
 	struct process_plan *process_plan;
 	int preserve_fds; // --preserve-fds and the sockets of LISTEN_FDS
 	struct process_filter filter;
-	const char *notify_msg; // what goes with the seccomp listener; NULL: no listener
 
 	enum side side;
 	struct terminal_route terminal;
-	int notify_fd;	  // connected seccomp listener socket, -1: none
+	struct listener listener;
 	int channel;	  // this side's end
 	int init_channel; // the init's end, until `spawn`
 	int gate;	  // -1 unless gated

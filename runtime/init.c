@@ -19,33 +19,10 @@ int init_join(struct creation *c, struct err *err)
 	return 0;
 }
 
-// What the seccomp agent is told of the process whose listener it gets (config-linux.md, "The Container Process State"). The procfs
-// is still the host's: /proc/self tells the pid that the runtime would.
-static int describe_listener(struct creation *c, struct err *err)
-{
-	scope_text struct text json = { 0 };
-	char pid[16] = "";
-
-	if (readlink("/proc/self", pid, sizeof(pid) - 1) < 0)
-		return err_sys(err, "read /proc/self");
-	text_printf(&json,
-		    "{\"ociVersion\":\"" MOAT_OCI_VERSION "\",\"fds\":[\"seccompFd\"],\"pid\":%s",
-		    pid);
-	if (c->spec->linux->seccomp->listener_metadata) {
-		text_str(&json, ",\"metadata\":");
-		text_json(&json, c->spec->linux->seccomp->listener_metadata);
-	}
-	str_to_int(pid, &c->container.state.init.pid);
-	text_str(&json, ",\"state\":");
-	state_write_oci(&c->container.state, STATUS_CREATED, true, &json);
-	text_str(&json, "}");
-	c->notify_msg = arena_strdup(c->arena, json.str);
-	return 0;
-}
-
 int init_namespaces(struct creation *c, struct err *err)
 {
-	if (c->notify_fd >= 0 && describe_listener(c, err) < 0)
+	if (listener_describe(&c->listener, c->spec->linux->seccomp, &c->container.state, c->arena,
+			      err) < 0)
 		return -err->code;
 	return ns_setup(&c->ns_plan, err);
 }

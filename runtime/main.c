@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "oci-spec/spec.h"
 #include "runtime/runtime.h"
 
 #include <limits.h>
@@ -141,7 +142,7 @@ static void print_help(void)
 
 static void print_version(void)
 {
-	puts("moat version " PACKAGE_VERSION "\nspec: " MOAT_OCI_VERSION);
+	puts("moat version " PACKAGE_VERSION "\nspec: " SPEC_VERSION);
 }
 
 static void print_verb_help(const struct verb *verb)

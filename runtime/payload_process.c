@@ -45,8 +45,8 @@ static int enter(struct creation *c, int report_fd, struct err *err)
 {
 	struct process_channels channels = {
 		.report_fd = report_fd,
-		.notify_fd = c->notify_fd,
-		.notify_msg = c->notify_msg,
+		.notify_fd = c->listener.fd,
+		.notify_msg = c->listener.message,
 	};
 
 	return process_enter(c->process_plan, &channels, err);

@@ -8,8 +8,6 @@
 
 #include <stdbool.h>
 
-#define MOAT_OCI_VERSION "1.3.0"
-
 struct runtime {
 	const char *root; // the state directory, absolute
 	enum cgroup_driver cgroup_driver;

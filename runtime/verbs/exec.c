@@ -13,6 +13,7 @@
 #include "runtime/channel.h"
 #include "runtime/container.h"
 #include "runtime/foreground.h"
+#include "runtime/listener.h"
 #include "runtime/pidfile.h"
 #include "runtime/seccomp_cache.h"
 #include "runtime/terminal.h"
@@ -67,6 +68,7 @@ struct execution {
 	struct process_filter filter;
 	struct cgroup_join *join;
 	struct terminal_route terminal;
+	struct listener listener;
 	int channel, child_channel, master;
 	struct ns_spawn child;
 };
@@ -205,10 +207,6 @@ static int make_plans(struct execution *e, struct err *err)
 	if (spec_validate_process(e->spec, err) < 0 || ns_plan_make(spec, &e->ns_plan, err) < 0 ||
 	    seccomp_cache_load(e->rt, spec->linux->seccomp, &e->filter, err) < 0)
 		return -err->code;
-	if (e->filter.notify)
-		return err_set(
-			err, ENOTSUP,
-			"exec: the container's seccomp profile has SCMP_ACT_NOTIFY: not supported yet");
 	const bool userns = ns_has(&e->ns_plan, CLONE_NEWUSER);
 	struct process_env env = {
 		.keyring = e->container.state.session_keyring,
@@ -227,6 +225,7 @@ static int open_streams(struct execution *e, struct err *err)
 	if (preserved_fds_check(e->settings->preserve_fds, err) < 0 ||
 	    terminal_route_open(&e->terminal, e->spec->terminal, !e->settings->detach,
 				e->settings->console_socket, err) < 0 ||
+	    listener_open(&e->listener, e->container.spec->linux->seccomp, err) < 0 ||
 	    channel_pair(ends, err) < 0)
 		return -err->code;
 	e->channel = ends[0];
@@ -249,7 +248,6 @@ static int open_cgroup(struct execution *e, const struct oci_strings *subs, stru
 // The child's way to its program. What it says on the channel, moat tells its user.
 static void __attribute__((noreturn)) become_process(struct execution *e)
 {
-	struct process_channels channels = { .report_fd = e->child_channel, .notify_fd = -1 };
 	struct err err = { 0 };
 	int ret = 0;
 
@@ -263,11 +261,19 @@ static void __attribute__((noreturn)) become_process(struct execution *e)
 		setsid();
 	if (ret == 0)
 		ret = process_prepare(e->plan, &err);
+	if (ret == 0)
+		ret = listener_describe(&e->listener, e->container.spec->linux->seccomp,
+					&e->container.state, e->rt->arena, &err);
 	if (ret == 0) {
 		channel_ok(e->child_channel);
 		// Moat sets the limits now.
 		if (channel_wait(e->child_channel, &err) != 1)
 			_exit(1);
+		struct process_channels channels = {
+			.report_fd = e->child_channel,
+			.notify_fd = e->listener.fd,
+			.notify_msg = e->listener.message,
+		};
 		process_enter(e->plan, &channels, &err);
 	}
 	channel_fail(e->child_channel, &err);
@@ -325,6 +331,7 @@ static int spawn(struct execution *e, struct err *err)
 		become_process(e);
 	replace_fd(&e->child_channel, -1);
 	replace_fd(&e->terminal.to, -1);
+	listener_close(&e->listener);
 	ret = supervise(e, err);
 	if (ret < 0) {
 		sys_pidfd_send_signal(e->child.pidfd, SIGKILL);
@@ -349,6 +356,7 @@ static int execute(struct execution *e, struct err *err)
 static void close_execution(struct execution *e)
 {
 	terminal_route_close(&e->terminal);
+	listener_close(&e->listener);
 	replace_fd(&e->channel, -1);
 	replace_fd(&e->child_channel, -1);
 	replace_fd(&e->master, -1);
@@ -366,6 +374,7 @@ static int run(const struct runtime *rt, const void *settings, const struct opti
 		.settings = settings,
 		.container = { .dirfd = -1 },
 		.terminal = TERMINAL_ROUTE_NONE,
+		.listener = LISTENER_NONE,
 		.channel = -1,
 		.child_channel = -1,
 		.master = -1,
