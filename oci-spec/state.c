@@ -24,6 +24,7 @@ static const struct field record_fields[] = {
 	{ "init", OBJECT(container_state, init, init_object), .flags = FIELD_REQUIRED },
 	{ "cgroupDriver", VALUE(container_state, cgroup_driver), .flags = FIELD_REQUIRED },
 	{ "cgroupPaths", VALUE(container_state, cgroup_paths) },
+	{ "notifySocket", VALUE(container_state, notify_socket) },
 	{ "sessionKeyring", VALUE(container_state, session_keyring) },
 	{ "intelRdtPath", VALUE(container_state, intel_rdt_path), .flags = FIELD_ABSOLUTE },
 	{ "annotations", VALUE(container_state, annotations) },

@@ -30,7 +30,8 @@ struct container_state {
 	struct proc_id init;	   // pid 0 while creating
 	const char *cgroup_driver; // `cgroupfs`, `systemd` or `disabled`
 	struct oci_strings
-		cgroup_paths; // as `controller:/absolute/directory`, what cgroup_load() takes
+		cgroup_paths;	   // as `controller:/absolute/directory`, what cgroup_load() takes
+	const char *notify_socket; // of the service manager (sd_notify(3)); NULL: none
 	const char *session_keyring; // that its processes join; NULL: that of their parents
 	const char *intel_rdt_path;  // NULL: none
 	struct oci_pairs annotations;

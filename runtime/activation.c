@@ -27,7 +27,7 @@ static int count_listen_fds(void)
 	return count;
 }
 
-static const char *notify_socket(void)
+const char *activation_notify_socket(void)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
 
@@ -53,7 +53,7 @@ static void extend_env(struct oci_process *process, int listen_fds, struct arena
 	}
 	if (listen_fds > 0 && names)
 		add_env(&env, arena_printf(arena, "LISTEN_FDNAMES=%s", names));
-	if (notify_socket())
+	if (activation_notify_socket())
 		add_env(&env, arena_strdup(arena, "NOTIFY_SOCKET=" NOTIFY_TARGET "/" NOTIFY_NAME));
 	process->env = env;
 }
@@ -79,7 +79,7 @@ const struct oci_spec *activation_extend(const struct oci_spec *spec, const char
 					 struct arena *arena, int *listen_fds)
 {
 	*listen_fds = count_listen_fds();
-	if (*listen_fds == 0 && !notify_socket())
+	if (*listen_fds == 0 && !activation_notify_socket())
 		return spec;
 
 	struct oci_spec *extended = arena_new(arena, struct oci_spec, 1);
@@ -87,15 +87,15 @@ const struct oci_spec *activation_extend(const struct oci_spec *spec, const char
 	extended->process = arena_new(arena, struct oci_process, 1);
 	*extended->process = *spec->process;
 	extend_env(extended->process, *listen_fds, arena);
-	if (notify_socket())
+	if (activation_notify_socket())
 		add_mount(extended, dir, arena);
 	return extended;
 }
 
 int activation_prepare(const struct container *container, struct err *err)
 {
-	if (notify_socket() && (mkdirat(container->dirfd, NOTIFY_DIR, 0755) < 0 ||
-				fchmodat(container->dirfd, NOTIFY_DIR, 0755, 0) < 0))
+	if (container->state.notify_socket && (mkdirat(container->dirfd, NOTIFY_DIR, 0755) < 0 ||
+					       fchmodat(container->dirfd, NOTIFY_DIR, 0755, 0) < 0))
 		return err_sys(err, "make the directory for the notify socket");
 	return 0;
 }
@@ -106,7 +106,7 @@ int activation_listen(const struct container *container, int *sock, struct err *
 	scope_fd int fd = -1;
 
 	*sock = -1;
-	if (!notify_socket() || faccessat(container->dirfd, NOTIFY_DIR, F_OK, 0) < 0)
+	if (!container->state.notify_socket)
 		return 0;
 	snprintf(addr.sun_path, sizeof(addr.sun_path),
 		 "/proc/self/fd/%d/" NOTIFY_DIR "/" NOTIFY_NAME, container->dirfd);
@@ -119,9 +119,8 @@ int activation_listen(const struct container *container, int *sock, struct err *
 	return 0;
 }
 
-static int tell_manager(const char *message, struct err *err)
+static int tell_manager(const char *path, const char *message, struct err *err)
 {
-	const char *path = notify_socket();
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	scope_fd int sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
@@ -174,5 +173,5 @@ int activation_relay(const struct container *container, int sock, struct err *er
 		}
 	}
 	snprintf(message, sizeof(message), "MAINPID=%d\nREADY=1\n", container->state.init.pid);
-	return tell_manager(message, err);
+	return tell_manager(container->state.notify_socket, message, err);
 }

@@ -15,12 +15,15 @@
 const struct oci_spec *activation_extend(const struct oci_spec *spec, const char *dir,
 					 struct arena *arena, int *listen_fds);
 
-// Makes the socket's directory in a new container's, if NOTIFY_SOCKET asks for it.
+// Where NOTIFY_SOCKET points to; NULL: it is not set. `create` records it, since `start` may be called without it.
+const char *activation_notify_socket(void);
+
+// Makes the socket's directory in a new container's, if its record has a notify_socket.
 int activation_prepare(const struct container *container, struct err *err);
 
 // Before the process is started: the socket that it may write to, in *sock; -1 if there is none.
 int activation_listen(const struct container *container, int *sock, struct err *err);
 
-// When it was started: waits until it says that it is ready, tells whoever listens at NOTIFY_SOCKET, and returns; also when the
+// When it was started: waits until it says that it is ready, tells whoever listens at the recorded notify_socket, and returns; also when the
 // process ends without a word. `sock` -1: does nothing.
 int activation_relay(const struct container *container, int sock, struct err *err);

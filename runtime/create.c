@@ -149,6 +149,7 @@ static int step_plan(struct creation *c, struct err *err)
 		.created = now_rfc3339(c->arena),
 		.owner = arena_printf(c->arena, "%u", geteuid()),
 		.mode = c->payload->mode,
+		.notify_socket = activation_notify_socket(),
 		.session_keyring = c->settings->no_new_keyring ?
 					   NULL :
 					   arena_printf(c->arena, "_ses.%s", c->id),
