@@ -1,5 +1,6 @@
 #include "base/err.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +16,15 @@ int err_set(struct err *err, int code, const char *fmt, ...)
 	return -code;
 }
 
+const char *err_text(int code)
+{
+	static char text[128];
+
+	snprintf(text, sizeof(text), "%s", strerror(code));
+	text[0] = (char)tolower(text[0]);
+	return text;
+}
+
 int err_sysn(struct err *err, int code, const char *fmt, ...)
 {
 	va_list args;
@@ -23,7 +33,7 @@ int err_sysn(struct err *err, int code, const char *fmt, ...)
 	int len = vsnprintf(err->msg, sizeof(err->msg), fmt, args);
 	va_end(args);
 	if (len >= 0 && (size_t)len < sizeof(err->msg))
-		snprintf(err->msg + len, sizeof(err->msg) - (size_t)len, ": %s", strerror(code));
+		snprintf(err->msg + len, sizeof(err->msg) - (size_t)len, ": %s", err_text(code));
 	err->code = code;
 	return -code;
 }

@@ -21,7 +21,12 @@ struct err {
 int err_set(struct err *err, int code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4), cold));
 
-// As err_set, with `: ` and the text of `code` appended. For system calls whose errno was saved, or that return -errno.
+// The text of a positive errno, its first letter small: engines know the words `permission denied` and
+// `no such file or directory` as Go writes them. Good until the next call.
+const char *err_text(int code);
+
+// As err_set, with `: ` and err_text(code) appended. For system calls whose errno was saved, or that
+// return -errno.
 int err_sysn(struct err *err, int code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4), cold));
 

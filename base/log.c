@@ -62,8 +62,11 @@ int log_open(const char *target, enum log_format format, enum log_level level, s
 		if (!str_starts(target, daemons[i].prefix))
 			continue;
 		int fd = open_datagram(daemons[i].socket, err);
-		if (fd < 0)
-			return fd;
+		// A host without that daemon runs containers all the same.
+		if (fd < 0) {
+			log_warn("%s", err->msg);
+			return 0;
+		}
 		snprintf(logger.identifier, sizeof(logger.identifier), "%s",
 			 target + strlen(daemons[i].prefix));
 		logger.protocol = daemons[i].protocol;

@@ -13,7 +13,7 @@ enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 enum log_format { LOG_TEXT, LOG_JSON };
 
 // Opens the target: a path, `file:PATH`, `journald:IDENTIFIER` or `syslog:IDENTIFIER`; NULL or "" is standard error. A file is
-// appended to.
+// appended to. A log daemon that isn't there is replaced by standard error, with a warning.
 int log_open(const char *target, enum log_format format, enum log_level level, struct err *err);
 
 // True if a message of this level would be written: guards work that only serves a message.

@@ -166,7 +166,7 @@ static int make_place(struct place *place, const struct cgroup_plan *plan, struc
 	int ret = tree_make(place);
 
 	if (ret < 0 && plan->rootless && !place->needed && is_denied(-ret)) {
-		log_debug("the cgroup %s is left out: %s", place->dir, strerror(-ret));
+		log_debug("the cgroup %s is left out: %s", place->dir, err_text(-ret));
 		return 1;
 	}
 	if (ret < 0)

@@ -145,7 +145,7 @@ static int fail(const struct place *place, const struct place_write *write, int 
 	else if (code == EBUSY && strstr(write->file, "memory"))
 		hint = " (is more in use already?)";
 	return err_set(err, code, "write %s to %s/%s: %s%s", write->value, place->dir, write->file,
-		       strerror(code), hint);
+		       err_text(code), hint);
 }
 
 // A file that stays open while writes to it follow each other: device rules come by the dozen.

@@ -47,7 +47,7 @@ static void enable_in(const char *dir, char *names)
 		int ret = place_write(dir, "cgroup.subtree_control", name);
 		if (ret < 0)
 			log_debug("write %s to %s/cgroup.subtree_control: %s", name, dir,
-				  strerror(-ret));
+				  err_text(-ret));
 	}
 }
 

@@ -81,7 +81,7 @@ static int spawn_into(struct entry *entry, struct ns_spawn *spawn, struct err *e
 	entry->flags &= ~(uint64_t)CLONE_NEWPID;
 	int ret = ns_birth_give(&from_here, spawn, err);
 	if (ret != 0 && setns(self, CLONE_NEWPID) < 0)
-		log_warn("return to moat's own pid namespace: %s", strerror(errno));
+		log_warn("return to moat's own pid namespace: %s", err_text(errno));
 	return ret;
 }
 

@@ -116,7 +116,8 @@ static uint64_t narrow(const char *set, uint64_t mask, uint64_t allowed, const c
 		if (mask & ~allowed & UINT64_C(1) << cap)
 			text_printf(&list, " %s", names[cap]);
 	}
-	log_warn("process.capabilities.%s: left out, %s:%s", set, reason, list.str);
+	// Engines write default sets like that by the million; runc and crun don't mention it.
+	log_debug("process.capabilities.%s: left out, %s:%s", set, reason, list.str);
 	return mask & allowed;
 }
 

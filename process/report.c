@@ -2,7 +2,6 @@
 
 #include "process/process.h"
 
-#include <ctype.h>
 
 // Why a step fails with a certain errno, where the kernel's word alone leads nowhere.
 static const struct {
@@ -25,18 +24,10 @@ int process_report_err(const struct process_report *report, struct err *err)
 {
 	const int len = (int)strnlen(report->step, sizeof(report->step));
 
-	// The words for a program that can't be executed are those that engines look for, and Go
-	// writes them small.
-	if (str_starts(report->step, "exec ")) {
-		const char *text = strerror(report->code);
-
-		return err_set(err, report->code, "%.*s: %c%s", len, report->step,
-			       tolower((unsigned char)text[0]), text + 1);
-	}
 	for (size_t i = 0; i < ARRAY_SIZE(hints); i++) {
 		if (report->code == hints[i].code && str_starts(report->step, hints[i].step))
 			return err_set(err, report->code, "%.*s: %s (%s)", len, report->step,
-				       strerror(report->code), hints[i].hint);
+				       err_text(report->code), hints[i].hint);
 	}
 	return err_sysn(err, report->code, "%.*s", len, report->step);
 }

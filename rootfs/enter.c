@@ -50,7 +50,7 @@ static void hide_mount(const char *path)
 	if (umount2(path, MNT_DETACH) == 0)
 		return;
 	if (mount("tmpfs", path, "tmpfs", MS_RDONLY, NULL) < 0)
-		log_debug("%s of the old root stays: %s", path, strerror(errno));
+		log_debug("%s of the old root stays: %s", path, err_text(errno));
 }
 
 // One line of mountinfo: `ID PARENT DEV ROOT POINT OPTIONS [FIELDS…] - TYPE …`.

@@ -16,6 +16,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -137,6 +138,16 @@ static const char *now_rfc3339(struct arena *arena)
 	return arena_printf(arena, "%s.%09ldZ", date, now.tv_nsec);
 }
 
+static const char *owner_name(struct arena *arena)
+{
+	// The common case without the C library's machinery for user databases.
+	const struct passwd *entry = geteuid() == 0 ? NULL : getpwuid(geteuid());
+
+	if (entry)
+		return arena_strdup(arena, entry->pw_name);
+	return geteuid() == 0 ? "root" : arena_printf(arena, "%u", geteuid());
+}
+
 static int step_plan(struct creation *c, struct err *err)
 {
 	const char *root = c->spec->root->path;
@@ -147,7 +158,7 @@ static int step_plan(struct creation *c, struct err *err)
 		.rootfs = path_is_abs(root) ? root :
 					      arena_printf(c->arena, "%s/%s", c->bundle, root),
 		.created = now_rfc3339(c->arena),
-		.owner = arena_printf(c->arena, "%u", geteuid()),
+		.owner = owner_name(c->arena),
 		.mode = c->payload->mode,
 		.notify_socket = activation_notify_socket(),
 		.session_keyring = c->settings->no_new_keyring ?

@@ -152,9 +152,12 @@ static void print_verb_help(const struct verb *verb)
 	options_help(verb->options);
 }
 
+// An error goes to the log, for engines, and to standard error, for people.
 static int fail(const struct err *err, int status)
 {
 	log_error("%s", err->msg);
+	if (log_fd() != STDERR_FILENO)
+		fprintf(stderr, "%s\n", err->msg);
 	return status ? status : 1;
 }
 

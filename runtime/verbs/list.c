@@ -3,7 +3,6 @@
 #include "base/str.h"
 #include "runtime/container.h"
 
-#include <pwd.h>
 #include <stdio.h>
 
 struct settings {
@@ -24,19 +23,6 @@ struct row {
 	enum container_status status;
 };
 
-static const char *owner_name(const char *owner)
-{
-	uint32_t uid;
-
-	if (!owner || str_to_u32(owner, &uid) < 0)
-		return "";
-	// The common case without the C library's machinery for user databases.
-	if (uid == 0)
-		return "root";
-	const struct passwd *entry = getpwuid(uid);
-	return entry ? entry->pw_name : owner;
-}
-
 static void print_table(const struct row *rows, size_t n)
 {
 	int width = (int)strlen("ID");
@@ -52,7 +38,7 @@ static void print_table(const struct row *rows, size_t n)
 		printf("%-*s  %-10d  %-10s  %-30s  %-30s  %s\n", width, state->id,
 		       rows[i].status == STATUS_STOPPED ? 0 : state->init.pid,
 		       container_status_name(rows[i].status), state->bundle, state->created,
-		       owner_name(state->owner));
+		       state->owner ? state->owner : "");
 	}
 }
 

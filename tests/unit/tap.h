@@ -3,7 +3,7 @@
 //     int main(void)
 //     {
 //             ok(str_eq(a, b), "the names agree");
-//             is_str(err.msg, "open /x: No such file or directory");
+//             is_str(err.msg, "open /x: no such file or directory");
 //             return done();
 //     }
 #pragma once

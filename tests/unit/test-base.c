@@ -23,7 +23,7 @@ static void test_err(void)
 	is_int(err_wrap(&err, "step %s", "mounts"), -EINVAL);
 	is_str(err.msg, "step mounts: cause 7");
 	is_int(err_sysn(&err, ENOENT, "open %s", "/x"), -ENOENT);
-	is_str(err.msg, "open /x: No such file or directory");
+	is_str(err.msg, "open /x: no such file or directory");
 
 	char big[ERR_MSG_MAX + 10];
 	memset(big, 'x', sizeof(big) - 1);

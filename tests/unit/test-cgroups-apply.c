@@ -81,7 +81,7 @@ static void test_writes(void)
 	is_int(place_write_all(&place, &err), -ENOENT);
 	is_str(err.msg,
 	       arena_printf(&arena,
-			    "write 1 to %s/w/missing: No such file or directory (does this "
+			    "write 1 to %s/w/missing: no such file or directory (does this "
 			    "kernel have it?)",
 			    root));
 }

@@ -128,7 +128,7 @@ static void test_errors(void)
 		 "find the cgroups of this host: %s/self: unexpected line: nonsense", root);
 	check_host("nonsense\n", NULL, want);
 	check_host("1:cpu:/\n", NULL,
-		   "find the cgroups of this host: open /nonexistent: No such file or directory");
+		   "find the cgroups of this host: open /nonexistent: no such file or directory");
 }
 
 int main(void)

@@ -91,7 +91,7 @@ static void test_failures(void)
 	is_str(err.msg, "hook createRuntime[0] /bin/sh: killed by signal 15 (Terminated)");
 	is_int(run(absent, 1, &err), -ENOENT);
 	is_str(err.msg,
-	       "hook createRuntime[0] /nonexistent/hook: start it: No such file or directory");
+	       "hook createRuntime[0] /nonexistent/hook: start it: no such file or directory");
 }
 
 static void test_output(void)

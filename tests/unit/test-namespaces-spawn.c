@@ -340,7 +340,7 @@ static void test_time(void)
 	is_int(spawn_and_ask(&plan, -1, is_root_alone), 1);
 	years.secs = -86400 * 10000L;
 	is_int(spawn_and_ask(&plan, -1, boottime_days), -ERANGE);
-	is_str(err.msg, "namespaces: linux.timeOffsets: write timens_offsets: Numerical result out "
+	is_str(err.msg, "namespaces: linux.timeOffsets: write timens_offsets: numerical result out "
 			"of range");
 }
 
@@ -352,7 +352,7 @@ static void test_bad_paths(void)
 		{ "/proc/self/ns/ipc", "namespaces: /proc/self/ns/ipc: not a network namespace" },
 		{ "/etc/passwd", "namespaces: /etc/passwd: not a network namespace" },
 		{ "/nonexistent",
-		  "namespaces: open network namespace /nonexistent: No such file or directory" },
+		  "namespaces: open network namespace /nonexistent: no such file or directory" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -441,7 +441,7 @@ static int hostname_fails(void)
 	const struct ns_plan plan = { .hostname = "x" };
 
 	return ns_setup(&plan, &err) == -EPERM &&
-	       str_eq(err.msg, "set hostname x: Operation not permitted");
+	       str_eq(err.msg, "set hostname x: operation not permitted");
 }
 
 static void test_setup(void)
@@ -486,7 +486,7 @@ static void test_ordinary(void)
 
 	plan = (struct ns_plan){ .create = CLONE_NEWUTS };
 	is_int(spawn_and_ask(&plan, -1, differing), -EPERM);
-	is_str(err.msg, "namespaces: clone: Operation not permitted");
+	is_str(err.msg, "namespaces: clone: operation not permitted");
 	plan.create = 0;
 	is_int(spawn_and_ask(&plan, -1, hostname_fails), 1);
 }

@@ -373,7 +373,7 @@ static void test_user_namespace(void)
 	run(&(struct run){ .plan = plan, .before = map_root }, &outcome);
 	process_report_err(&outcome.report, &err);
 	is_str(err.msg,
-	       "setgroups: Operation not permitted (does the user namespace deny setgroups?)");
+	       "setgroups: operation not permitted (does the user namespace deny setgroups?)");
 
 	// No user 0: the capabilities reach the launcher another way, and go no further than they should.
 	process.user.additional_gids.n = 0;
@@ -386,7 +386,7 @@ static void test_user_namespace(void)
 	process.user.uid = 5;
 	run(&(struct run){ .plan = plan, .before = map_user }, &outcome);
 	process_report_err(&outcome.report, &err);
-	is_str(err.msg, "setuid 5: Invalid argument (is the user mapped in the user namespace?)");
+	is_str(err.msg, "setuid 5: invalid argument (is the user mapped in the user namespace?)");
 }
 
 // Without no_new_privs and CAP_SYS_ADMIN the profile need allow no more than capset and execve of what we do; with the one
@@ -539,7 +539,7 @@ static void test_programs(void)
 	is_failing("/etc", "/", "exec: \"/etc\": is a directory");
 	is_failing("local", "/", "exec: \"local\": executable file not found in $PATH");
 	is_failing("/bin/true", "/etc/passwd",
-		   "process.cwd: open directory /etc/passwd: Not a directory");
+		   "process.cwd: open directory /etc/passwd: not a directory");
 
 	char script[] = "/tmp/moat-test-XXXXXX";
 	scope_fd int fd = mkostemp(script, O_CLOEXEC);

@@ -276,7 +276,7 @@ static void test_limits(void)
 
 		snprintf(
 			want, sizeof(want),
-			"raising a hard limit needs CAP_SYS_RESOURCE: raise RLIMIT_NOFILE to %llu: Operation not permitted",
+			"raising a hard limit needs CAP_SYS_RESOURCE: raise RLIMIT_NOFILE to %llu: operation not permitted",
 			(unsigned long long)before.rlim_max + 1);
 		is_int(process_limit(plan, getpid(), &err), -EPERM);
 		is_str(err.msg, want);
@@ -293,8 +293,8 @@ static void test_report(void)
 		{ { EACCES, "exec /bin/x" }, "exec /bin/x: permission denied" },
 		{ { ENOEXEC, "exec /bin/x" }, "exec /bin/x: exec format error" },
 		{ { EINVAL, "setgid 5" },
-		  "setgid 5: Invalid argument (is the group mapped in the user namespace?)" },
-		{ { ENOMEM, "seccomp" }, "seccomp: Cannot allocate memory" },
+		  "setgid 5: invalid argument (is the group mapped in the user namespace?)" },
+		{ { ENOMEM, "seccomp" }, "seccomp: cannot allocate memory" },
 	};
 	struct process_report unterminated;
 	struct err err;
@@ -306,7 +306,7 @@ static void test_report(void)
 	unterminated.code = EPERM;
 	memset(unterminated.step, 'x', sizeof(unterminated.step));
 	process_report_err(&unterminated, &err);
-	is_int(strlen(err.msg), sizeof(unterminated.step) + strlen(": Operation not permitted"));
+	is_int(strlen(err.msg), sizeof(unterminated.step) + strlen(": operation not permitted"));
 }
 
 static void test_names(void)

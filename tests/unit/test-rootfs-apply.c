@@ -264,13 +264,13 @@ static void test_targets(void)
 		   .setup = setup_links, .look = look_links),
 	       "/run/far/resolv.conf: \"source\";/etc/f: \"source\";/src: d0755 0:0;/src/g: \"source\";");
 	is_str(RUN(.mounts = BIND("/loop/x", "/src/file"), .setup = setup_links),
-	       "error: mount /loop/x: open the mount point: Too many levels of symbolic links");
+	       "error: mount /loop/x: open the mount point: too many levels of symbolic links");
 	is_str(RUN(.mounts = BIND("/etc", "/src/file")),
 	       "error: mount /etc: a file can't be mounted on a directory");
 	is_str(RUN(.mounts = BIND("/f", "/src/file") "," BIND("/f", "/src/dir")),
 	       "error: mount /f: a directory can't be mounted on a file");
 	is_str(RUN(.mounts = BIND("/x", "/src/none")),
-	       "error: mount /x: source /src/none: No such file or directory");
+	       "error: mount /x: source /src/none: no such file or directory");
 }
 
 static void setup_proc_link(void)
@@ -339,9 +339,9 @@ static void test_options(void)
 		   .look = look_flags),
 	       "/a: ro nodev;/b: ro nosuid noexec;/b/sub: No such file or directory;");
 	is_str(RUN(.mounts = MOUNT("/a", "tmpfs", "tmpfs", "'size=x'")),
-	       "error: mount /a: option size: tmpfs: Bad value for 'size': Invalid argument");
+	       "error: mount /a: option size: tmpfs: Bad value for 'size': invalid argument");
 	is_str(RUN(.mounts = MOUNT("/a", "nonsuch", "x", "")),
-	       "error: mount /a: file system nonsuch (does the kernel have it?): No such device");
+	       "error: mount /a: file system nonsuch (does the kernel have it?): no such device");
 	is_str(RUN(.mounts =
 			   MOUNT("/copied", "bind", "/src/link", "'bind','copy-symlink'") "," MOUNT(
 				   "/itself", "bind", "/src/link", "'bind','src-nofollow'"),
