@@ -26,6 +26,7 @@ struct scenario {
 	const char *mounts; // JSON members of the mounts
 	const char *more;   // JSON members of linux
 	bool readonly, no_pivot, userns;
+	bool new_netns;	     // so the plan is told, wrongly
 	void (*setup)(void); // in the root, before
 	void (*look)(void);  // inside, after: says what it sees
 	int console_fd;	     // 0: none
@@ -124,6 +125,7 @@ static int apply(const struct scenario *scenario, struct err *err)
 		.rootfs = scenario->rootfs ? scenario->rootfs : "/root",
 		.no_pivot = scenario->no_pivot,
 		.userns = scenario->userns,
+		.new_netns = scenario->new_netns,
 		.cgroups = &cgroup,
 		.cgroup_count = 1,
 	};
@@ -428,6 +430,20 @@ static void test_cgroup(void)
 	       "/c/cpu: l0777 0:0;/c/memory/in: \"inside\";/c: Read-only file system;");
 }
 
+static void look_sysfs(void)
+{
+	tell_type("/sys/kernel");
+	tell_flags("/sys");
+}
+
+static void test_sysfs(void)
+{
+	// Without rights over the network namespace the kernel refuses a sysfs of its own.
+	is_str(RUN(.mounts = MOUNT("/sys", "sysfs", "sysfs", "'ro','noexec'"), .userns = true,
+		   .new_netns = true, .look = look_sysfs),
+	       "/sys/kernel: d0755 0:0;/sys: ro noexec;");
+}
+
 // ---- devices ----
 
 static void look_devices(void)
@@ -600,6 +616,7 @@ int main(void)
 	test_copyup();
 	test_idmap();
 	test_cgroup();
+	test_sysfs();
 	test_devices();
 	test_host_root();
 	test_masks();
