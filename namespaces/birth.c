@@ -15,8 +15,7 @@ struct channel {
 	int parent_end, child_end; // -1: closed
 };
 
-// What the stage and the child say, once each: `pid` is the child's (from the stage) or 0, or
-// negative and `err` tells why.
+// What the stage says, once: the child's pid, or negative and `err` tells why.
 struct report {
 	pid_t pid;
 	struct err err;
@@ -70,7 +69,7 @@ static pid_t hear(const struct channel *channel, struct err *err)
 	struct report report;
 
 	if (receive(channel->parent_end, &report, sizeof(report)) <= 0)
-		return err_set(err, ECHILD, "the new process ended early");
+		return err_set(err, ECHILD, "the process in between has ended early");
 	if (report.pid < 0)
 		*err = report.err;
 	return report.pid;
@@ -137,38 +136,26 @@ static pid_t clone_by_stage(const struct ns_birth *birth, struct channel *channe
 	return pid;
 }
 
-// The child waits for the parent's step; and for the parent to have heard the stage, so that the
-// two reports come in this order.
-static bool awaits_go(const struct ns_birth *birth)
+// In the child: until the parent has done its part; the parent's death ends it.
+static void await_go(struct channel *channel)
 {
-	return birth->in_parent || birth->in_stage;
-}
-
-// In the child; an error, or the parent's death, ends it.
-static void be_child(const struct ns_birth *birth, struct channel *channel)
-{
-	struct err err = { 0 };
 	char go;
 
 	replace_fd(&channel->parent_end, -1);
-	if (awaits_go(birth) && receive(channel->child_end, &go, sizeof(go)) <= 0)
-		_exit(1);
-	int ret = birth->in_child ? birth->in_child(birth->context, &err) : 0;
-	report(channel, ret, &err);
-	if (ret < 0)
+	if (receive(channel->child_end, &go, sizeof(go)) <= 0)
 		_exit(1);
 }
 
-static int be_parent(const struct ns_birth *birth, struct channel *channel, pid_t pid,
-		     struct err *err)
+static int do_parents_part(const struct ns_birth *birth, struct channel *channel, pid_t pid,
+			   struct err *err)
 {
-	replace_fd(&channel->child_end, -1);
 	int ret = birth->in_parent ? birth->in_parent(birth->context, pid, err) : 0;
+
 	if (ret < 0)
 		return ret;
-	if (awaits_go(birth) && send(channel->parent_end, "", 1, MSG_NOSIGNAL) < 0)
+	if (send(channel->parent_end, "", 1, MSG_NOSIGNAL) < 0)
 		return err_sys(err, "wake the new process");
-	return hear(channel, err);
+	return 0;
 }
 
 static void abort_child(pid_t pid, struct ns_spawn *spawn)
@@ -179,9 +166,17 @@ static void abort_child(pid_t pid, struct ns_spawn *spawn)
 	replace_fd(&spawn->pidfd, -1);
 }
 
+static void unblock_signals(void)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 int ns_birth_give(const struct ns_birth *birth, struct ns_spawn *spawn, struct err *err)
 {
-	const bool talk = birth->in_stage || birth->in_parent || birth->in_child;
+	const bool talk = birth->in_stage || birth->in_parent;
 	scope_channel struct channel channel = { -1, -1 };
 	int ret = talk ? channel_open(&channel, err) : 0;
 
@@ -193,15 +188,12 @@ int ns_birth_give(const struct ns_birth *birth, struct ns_spawn *spawn, struct e
 	if (pid < 0)
 		return pid;
 	if (pid == 0) {
-		sigset_t none;
-
-		sigemptyset(&none);
-		sigprocmask(SIG_SETMASK, &none, NULL);
+		unblock_signals();
 		if (talk)
-			be_child(birth, &channel);
+			await_go(&channel);
 		return 0;
 	}
-	ret = talk ? be_parent(birth, &channel, pid, err) : 0;
+	ret = talk ? do_parents_part(birth, &channel, pid, err) : 0;
 	if (ret == 0 && spawn->pidfd < 0)
 		ret = err_sys(err, "pidfd of the new process");
 	if (ret < 0) {

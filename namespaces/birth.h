@@ -1,9 +1,9 @@
 // birth: a child whose making has steps on several sides, any of which may fail.
 //
-// What ns_spawn() and ns_spawn_into() have in common. The sides are the parent, the child, and
-// where needed a stage: a process between the two that goes where the child is to be born, gives
-// birth to it as a child of the parent (CLONE_PARENT), and ends. They talk over a socket pair, one
-// message a packet. A birth without any steps is a bare clone3(2).
+// What ns_spawn() and ns_spawn_into() have in common. The sides are the parent and, where needed, a
+// stage: a process between parent and child that goes where the child is to be born, gives birth to
+// it as a child of the parent (CLONE_PARENT), and ends. They talk over a socket pair, one message a
+// packet. A birth without any steps is a bare clone3(2).
 #pragma once
 
 #include "base/err.h"
@@ -14,11 +14,10 @@
 
 struct ns_birth {
 	uint64_t flags; // CLONE_NEW* for the child's clone3(2)
-	// The steps, in this order; NULL: nothing to do there. Each gets `context`, which is a copy
-	// of the parent's on the other sides.
+	// The steps, in this order; NULL: nothing to do there. `context` is, in the stage and from
+	// there on in the child, a copy of the parent's.
 	int (*in_stage)(void *context, struct err *err);	       // NULL: no stage
 	int (*in_parent)(void *context, pid_t child, struct err *err); // the child waits for it
-	int (*in_child)(void *context, struct err *err);
 	void *context;
 };
 

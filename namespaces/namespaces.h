@@ -11,8 +11,9 @@
 // than all the others together (0.3 of 0.4 ms): the init makes it (ns_setup), while its parent goes
 // on.
 //
-// plan.c derives, spawn.c gives birth, idmap.c writes the mappings, setup.c is what the init does
-// inside, into.c is exec's way in, sysctl.{h,c} the kernel parameters that belong to namespaces.
+// plan.c derives; spawn.c is the birth of a container's init and into.c that of exec's process,
+// both by way of birth.{h,c}; arrive.c and setup.c are what these do inside; idmap.{h,c} has the id
+// mappings and sysctl.{h,c} the kernel parameters that belong to namespaces.
 //
 // config-linux.md "Namespaces", "User namespace mappings", "Offset for Time Namespace";
 // namespaces(7), user_namespaces(7), time_namespaces(7).
@@ -65,21 +66,33 @@ struct ns_spawn {
 	// out, in the caller alone:
 	pid_t pid; // in moat's pid namespace; a child of the caller, also when a stage was needed
 	int pidfd; // close-on-exec; the caller's to close
+	// in the child, what ns_arrive() finds still to be done:
+	uint64_t pending;      // CLONE_NEW* to join
+	int fds[OCI_NS_COUNT]; // one by one, by these (-1: none); or
+	int target;	       // all at once, by this pidfd (-1: no)
+	bool userns;	       // it is in a user namespace other than moat's, or will be
 };
 
-// As fork: returns 1 in the caller, with spawn->pid and ->pidfd; 0 in the init, which is then in
-// all created namespaces (cgroup and network excepted) and all joined ones, with its id mappings
-// written, and is user and group 0 of its user namespace if that isn't moat's own (or, where 0
-// isn't mapped, the first mapped id), without supplementary groups where that is allowed. Its
-// signal mask is empty and handlers are reset; what was ignored stays so. If it joined a namespace
-// it isn't dumpable (PR_SET_DUMPABLE), lest those who live there trace it; execve(2) ends that.
+// As fork: returns 1 in the caller, with spawn->pid and ->pidfd; 0 in the child, which then calls
+// ns_arrive() with the same `spawn`. Its signal mask is empty and handlers are reset; what was
+// ignored stays so. The child is in all created namespaces but the cgroup and the network one, and
+// the mappings of a new user namespace are written. What can fail in it is left to ns_arrive(), so
+// that the caller needs not wait for it.
 // Negative errno, in the caller alone, when anything on the way fails; no process is left then.
 int ns_spawn(const struct ns_plan *plan, struct ns_spawn *spawn, struct err *err);
 
-// For exec: as ns_spawn(), but the child is born in the namespaces of the process that `pidfd`
-// stands for. `plan` is the container's: it tells which types to join; those that are moat's own
-// anyway do no harm. -ESRCH when the process has ended.
+// For exec: as ns_spawn(), but the child goes into the namespaces of the process that `pidfd`
+// stands for, which must stay open in it. `plan` is the container's: it tells which types to join;
+// those that are moat's own anyway do no harm. -ESRCH when the process has ended.
 int ns_spawn_into(const struct ns_plan *plan, int pidfd, struct ns_spawn *spawn, struct err *err);
+
+// In the child: joins what is pending; then it is user and group 0 of its user namespace if that
+// isn't moat's own (or, where 0 isn't mapped, the first mapped id), without supplementary groups
+// where that is allowed. Closes what was opened for it.
+// A process that joins a pid or user namespace isn't dumpable (PR_SET_DUMPABLE), lest those who
+// live there trace it; execve(2) ends that.
+// The names and the network of ns_setup() come after it. -ESRCH as for ns_spawn_into().
+int ns_arrive(const struct ns_plan *plan, struct ns_spawn *spawn, struct err *err);
 
 // In the init, before anything else looks at the network or at sysfs: makes the network namespace,
 // if the plan has a new one, and brings up the loopback interface in it (libmnl); hostname,

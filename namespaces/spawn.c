@@ -3,6 +3,7 @@
 #include "base/io.h"
 #include "base/scope.h"
 #include "base/sys.h"
+#include "namespaces/arrive.h"
 #include "namespaces/birth.h"
 #include "namespaces/idmap.h"
 
@@ -19,18 +20,14 @@
 
 struct passage {
 	const struct ns_plan *plan;
-	int fds[OCI_NS_COUNT]; // the namespaces to join, -1: none
-	uint64_t pending;      // those not joined yet
-	bool joins_user;
+	struct ns_spawn *spawn;
 };
 
-static void passage_close(struct passage *passage)
+static void close_namespaces(struct ns_spawn *spawn)
 {
 	for (size_t i = 0; i < OCI_NS_COUNT; i++)
-		scope_close_fd(&passage->fds[i]);
+		replace_fd(&spawn->fds[i], -1);
 }
-
-#define scope_passage __attribute__((cleanup(passage_close)))
 
 // Joining the user namespace that one is in is an error to the kernel; to us it is done.
 static int is_own_userns(int fd, bool *own, struct err *err)
@@ -55,38 +52,22 @@ static int open_namespace(enum oci_namespace_type type, const char *path, struct
 	return take_fd(&fd);
 }
 
-static int open_namespaces(struct passage *passage, struct err *err)
+static int open_namespaces(const struct ns_plan *plan, struct ns_spawn *spawn, struct err *err)
 {
-	const struct ns_plan *plan = passage->plan;
 	bool own = false;
 	int ret = 0;
 
+	for (size_t i = 0; i < OCI_NS_COUNT; i++)
+		spawn->fds[i] = -1;
 	for (size_t i = 0; i < OCI_NS_COUNT && ret >= 0; i++)
 		if (plan->paths[i])
-			ret = passage->fds[i] = open_namespace(i, plan->paths[i], err);
+			ret = spawn->fds[i] = open_namespace(i, plan->paths[i], err);
 	if (ret >= 0 && plan->join & CLONE_NEWUSER)
-		ret = is_own_userns(passage->fds[OCI_NS_USER], &own, err);
-	passage->pending = own ? plan->join & ~(uint64_t)CLONE_NEWUSER : plan->join;
-	passage->joins_user = passage->pending & CLONE_NEWUSER;
+		ret = is_own_userns(spawn->fds[OCI_NS_USER], &own, err);
+	spawn->target = -1;
+	spawn->pending = own ? plan->join & ~(uint64_t)CLONE_NEWUSER : plan->join;
+	spawn->userns = (plan->create | spawn->pending) & CLONE_NEWUSER;
 	return ret < 0 ? ret : 0;
-}
-
-// Joins what is pending among `flags`, as far as the rights go: those that need others stay
-// pending, which isn't an error yet, but leaves one in *err.
-static int join(struct passage *passage, uint64_t flags, struct err *err)
-{
-	for (size_t i = 0; i < OCI_NS_COUNT; i++) {
-		const uint64_t flag = ns_type_flag(i);
-
-		if (!(passage->pending & flags & flag))
-			continue;
-		if (setns(passage->fds[i], (int)flag) == 0)
-			passage->pending &= ~flag;
-		else if (err_sys(err, "join %s namespace %s", ns_type_name(i),
-				 passage->plan->paths[i]) != -EPERM)
-			return -err->code;
-	}
-	return 0;
 }
 
 static int write_offset(int proc, int clock, const struct oci_time_offset *offset, struct err *err)
@@ -115,29 +96,31 @@ static int make_time_namespace(const struct ns_plan *plan, int proc, struct err 
 // to that: each namespace is tried at both times.
 static int in_stage(void *context, struct err *err)
 {
-	const uint64_t all = ~(uint64_t)0;
-	struct passage *passage = context;
+	const uint64_t all = ~(uint64_t)0, in_time = CLONE_NEWPID | CLONE_NEWUSER;
+	const struct passage *passage = context;
+	const struct ns_plan *plan = passage->plan;
+	struct ns_spawn *spawn = passage->spawn;
 	// Opened before another mount namespace takes it out of sight.
 	scope_fd int proc = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int ret;
 
 	if (proc < 0)
 		return err_sys(err, "open /proc/self");
-	if (passage->pending & (CLONE_NEWPID | CLONE_NEWUSER))
+	if (spawn->pending & in_time)
 		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	ret = join(passage, all & ~(uint64_t)CLONE_NEWUSER, err);
-	if (ret == 0 && passage->joins_user) {
-		ret = join(passage, CLONE_NEWUSER, err);
-		if (ret == 0 && !(passage->pending & CLONE_NEWUSER))
-			ret = idmap_expect(passage->plan, proc, err);
+	ret = ns_join_each(plan, spawn, all & ~(uint64_t)CLONE_NEWUSER, err);
+	if (ret == 0 && spawn->pending & CLONE_NEWUSER) {
+		ret = ns_join_each(plan, spawn, CLONE_NEWUSER, err);
+		if (ret == 0 && !(spawn->pending & CLONE_NEWUSER))
+			ret = idmap_expect(plan, proc, err);
 		if (ret == 0)
-			ret = join(passage, all, err);
+			ret = ns_join_each(plan, spawn, all, err);
 	}
 	// Too late for these once the child is born.
-	if (ret == 0 && passage->pending & (CLONE_NEWPID | CLONE_NEWUSER))
+	if (ret == 0 && spawn->pending & in_time)
 		ret = -err->code;
-	if (ret == 0 && passage->plan->time_offsets)
-		ret = make_time_namespace(passage->plan, proc, err);
+	if (ret == 0 && plan->time_offsets)
+		ret = make_time_namespace(plan, proc, err);
 	return ret;
 }
 
@@ -148,42 +131,23 @@ static int in_parent(void *context, pid_t child, struct err *err)
 	return idmap_write(passage->plan, child, err);
 }
 
-static int in_child(void *context, struct err *err)
-{
-	struct passage *passage = context;
-	const uint64_t create = passage->plan->create;
-	int ret = join(passage, passage->pending, err);
-
-	if (ret == 0 && passage->pending)
-		ret = -err->code;
-	if (ret == 0 && (create & CLONE_NEWUSER || passage->joins_user))
-		ret = idmap_become_root(passage->plan, err);
-	// Becoming another user has made the process not dumpable, so that its files in /proc are
-	// root's; an ordinary user's moat couldn't set its oom_score_adj. Nobody else is in here
-	// yet.
-	if (ret == 0 && create & CLONE_NEWUSER && create & CLONE_NEWPID)
-		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-	return ret;
-}
-
 int ns_spawn(const struct ns_plan *plan, struct ns_spawn *spawn, struct err *err)
 {
-	scope_passage struct passage passage = { .plan = plan };
+	struct passage passage = { .plan = plan, .spawn = spawn };
 	struct ns_birth birth = {
 		.flags = plan->create & ~(uint64_t)(CLONE_NEWCGROUP | CLONE_NEWNET),
 		.in_stage = plan->stage ? in_stage : NULL,
 		.in_parent = plan->create & CLONE_NEWUSER ? in_parent : NULL,
-		.in_child = plan->join || plan->create & CLONE_NEWUSER ? in_child : NULL,
 		.context = &passage,
 	};
 
-	for (size_t i = 0; i < OCI_NS_COUNT; i++)
-		passage.fds[i] = -1;
 	// The stage makes these two, see make_time_namespace().
 	if (plan->time_offsets)
 		birth.flags &= ~(uint64_t)(CLONE_NEWTIME | CLONE_NEWUSER);
-	int ret = open_namespaces(&passage, err);
+	int ret = open_namespaces(plan, spawn, err);
 	if (ret == 0)
 		ret = ns_birth_give(&birth, spawn, err);
+	if (ret != 0)
+		close_namespaces(spawn);
 	return ret < 0 ? err_wrap(err, "namespaces") : ret;
 }

@@ -24,6 +24,8 @@ int init_namespaces(struct creation *c, struct err *err)
 	if (listener_describe(&c->listener, c->spec->linux->seccomp, &c->container.state, c->arena,
 			      err) < 0)
 		return -err->code;
+	if (ns_arrive(&c->ns_plan, &c->init, err) < 0)
+		return -err->code;
 	return ns_setup(&c->ns_plan, err);
 }
 

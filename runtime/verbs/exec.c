@@ -255,6 +255,8 @@ static void __attribute__((noreturn)) become_process(struct execution *e)
 	replace_fd(&e->terminal.from, -1);
 	if (e->join)
 		ret = cgroup_join(e->join, &err);
+	if (ret == 0)
+		ret = ns_arrive(&e->ns_plan, &e->child, &err);
 	if (ret == 0 && e->spec->terminal)
 		ret = terminal_route_send(&e->terminal, e->spec->console_size, &err);
 	else if (ret == 0)

@@ -97,16 +97,34 @@ static int become(uid_t id)
 	return prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 }
 
+// In the child: goes where the plan says, tells over the pipe how that went, and ends with the
+// answer.
+static void __attribute__((noreturn))
+answer(const struct ns_plan *plan, struct ns_spawn *spawn, int pipe, int (*ask)(void))
+{
+	const bool into = spawn->target >= 0;
+
+	if (ns_arrive(plan, spawn, &err) == 0 && !into)
+		ns_setup(plan, &err);
+	if (write(pipe, &err, sizeof(err)) != sizeof(err) || err.code)
+		_exit(255);
+	_exit(ask());
+}
+
 // The exit status of a child that ns_spawn() or ns_spawn_into() (pidfd >= 0) has made and that
-// returns what `ask` says; negative errno if it could not be made,
-// -ECHILD if a process is left then.
+// returns what `ask` says; negative errno if it could not be made, -ECHILD if a process is left
+// then.
 static int spawn_and_ask(const struct ns_plan *plan, int pidfd, int (*ask)(void))
 {
 	struct ns_spawn spawn = { .cgroup_fd = -1 };
 	const pid_t parent = getpid();
-	int ret;
+	int ret, ends[2];
 
 	err = (struct err){ 0 };
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	scope_fd int from = ends[0];
+	scope_fd int to = ends[1];
 	ret = pidfd < 0 ? ns_spawn(plan, &spawn, &err) : ns_spawn_into(plan, pidfd, &spawn, &err);
 	if (ret < 0) {
 		const pid_t left = waitpid(-1, NULL, WNOHANG);
@@ -117,15 +135,15 @@ static int spawn_and_ask(const struct ns_plan *plan, int pidfd, int (*ask)(void)
 	}
 	if (ret == 0 && getpid() == parent)
 		return -EDOM; // took itself for the child
-	// Of an execution's child the namespaces are there already.
-	if (ret == 0 && pidfd < 0 && ns_setup(plan, &err) < 0)
-		_exit(255);
 	if (ret == 0)
-		_exit(ask());
+		answer(plan, &spawn, to, ask);
 	struct pollfd fd = { .fd = spawn.pidfd, .events = POLLIN };
 	poll(&fd, 1, 10000);
 	close(spawn.pidfd);
-	return proc_wait(spawn.pid);
+	int status = proc_wait(spawn.pid);
+	if (read(from, &err, sizeof(err)) != sizeof(err))
+		return -EPIPE;
+	return err.code ? -err.code : status;
 }
 
 // ---- a process that holds namespaces for others to join ----
@@ -146,7 +164,8 @@ static int hold(const struct ns_plan *plan, struct holder *holder)
 		return -errno;
 	int ret = ns_spawn(plan, &spawn, &err);
 	if (ret == 0) {
-		if (ns_setup(plan, &err) < 0 || write(ready[1], "", 1) != 1)
+		if (ns_arrive(plan, &spawn, &err) < 0 || ns_setup(plan, &err) < 0 ||
+		    write(ready[1], "", 1) != 1)
 			_exit(1);
 		sleep(30); // longer than any test; should this test die, it won't be for ever
 		_exit(0);
