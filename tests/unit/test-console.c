@@ -181,8 +181,8 @@ static int terminal_is_right(void)
 
 	if (console_open(&size, &console, &err) < 0)
 		return 1;
-	ttyname_r(STDIN_FILENO, name, sizeof(name));
-	if (!str_eq(name, console.name) || !isatty(STDERR_FILENO))
+	if (ttyname_r(STDIN_FILENO, name, sizeof(name)) != 0 || !str_eq(name, console.name) ||
+	    !isatty(STDERR_FILENO))
 		return 2;
 	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) < 0 || window.ws_row != 11 ||
 	    window.ws_col != 77)
