@@ -116,7 +116,7 @@ env_listen() { sh -c 'LISTEN_PID=$$ exec "$@"' sh $(moat_command) "$@"; }
 	wait_for 5 test -S "$T/notify"
 	set_args sh -c 'probe notify READY=1; sleep 1000'
 	NOTIFY_SOCKET=$T/notify create_container
-	timeout -k 1 20 $(moat_command) start "$ID" 3>&- 4>&-
+	NOTIFY_SOCKET=$T/notify moat start "$ID"
 	wait_for 5 grep -q READY=1 "$T/notify.out"
 }
 

@@ -143,7 +143,7 @@ load lib
 @test "lifecycle: a rootfs that is a file is an error" {
 	: >"$T/file"
 	config --arg path "$T/file" '.root.path = $path'
-	fails 1 'not a directory' create_container
+	fails 1 '[Nn]ot a directory' create_container
 	assert_nothing_left
 }
 

@@ -18,7 +18,7 @@ load lib
 	attempt moat state "$ID"
 	jq -e --arg rootfs "$(realpath "$BUNDLE/rootfs")" '
 		.rootfs == $rootfs and (.created | fromdateiso8601? // sub("\\.[0-9]+"; "") | tostring | length > 5)
-		and (.owner == "" or .owner == "root")' <<<"$output"
+		and (.owner | IN("", "root"))' <<<"$output"
 }
 
 @test "state: pid is 0 once stopped" {

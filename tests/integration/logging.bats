@@ -87,12 +87,19 @@ load lib
 	assert_has "$stderr" nonsense
 }
 
-@test "log: syslog: and journald: are accepted though nobody listens" {
+@test "log: syslog: and journald: work where somebody listens, and where not say so" {
 	requires_moat "--log syslog: and journald:"
-	attempt moat --log "syslog:$ID" list
-	assert_status 0
-	attempt moat --log "journald:$ID" list
-	assert_status 0
+	local kind socket
+	for kind in syslog:/dev/log journald:/run/systemd/journal/socket; do
+		socket=${kind#*:}
+		attempt moat --log "${kind%%:*}:$ID" list
+		if [ -S "$socket" ]; then
+			assert_status 0
+		else
+			assert_status 1
+			assert_has "$stderr" "$socket"
+		fi
+	done
 }
 
 @test "log: an unknown global flag is an error" {

@@ -262,7 +262,6 @@ getpriority=140 getpgid=121
 }
 
 @test "seccomp: notify for exec comes with a listener too" {
-	requires_moat "notify for exec"
 	spawn "$HELPERS/seccompd" "$T/agent" 74 >/dev/null 2>&1
 	wait_for 5 test -S "$T/agent"
 	seccomp '[{"names": ["getpgid"], "action": "SCMP_ACT_NOTIFY"}]'

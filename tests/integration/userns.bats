@@ -91,7 +91,7 @@ setup() {
 	config --arg pid "$pid" 'del(.linux.uidMappings, .linux.gidMappings)
 		| .linux.namespaces |= map(if .type == "user" then .path = "/proc/\($pid)/ns/user"
 			elif .type == "network" then .path = "/proc/\($pid)/ns/net" else . end)'
-	set_args sh -c 'id -u; readlink /proc/self/ns/user /proc/self/ns/net; cat /proc/self/uid_map'
+	set_args sh -c 'id -u; readlink /proc/self/ns/user; readlink /proc/self/ns/net; cat /proc/self/uid_map'
 	ID=${ID}b
 	in_container
 	assert_has "$output" "$(readlink "/proc/$pid/ns/user")"
@@ -158,4 +158,30 @@ setup() {
 	attempt setpriv --reuid 1000 --regid 1000 --clear-groups --inh-caps=-all --no-new-privs "$T/moat" --root "$T/user-root" run -b "$BUNDLE" "$ID"
 	assert_status 0
 	assert_eq "$output" 0
+}
+
+@test "userns: an ordinary user with ranges in /etc/subuid gets them by newuidmap" {
+	requires_moat "newuidmap without a start from a user namespace"
+	requires_path /usr/bin/newuidmap
+	[ -u /usr/bin/newuidmap ] || getcap /usr/bin/newuidmap | grep -q cap_setuid || skip "host's newuidmap has no rights"
+	cp "$MOAT" "$T/moat"
+	chown -hR 1000:1000 "$BUNDLE"
+	config '.linux.uidMappings = [{containerID: 0, hostID: 1000, size: 1}, {containerID: 1, hostID: 500000, size: 1000}]
+		| .linux.gidMappings = .linux.uidMappings | .process.user = {uid: 7, gid: 8}
+		| .linux.namespaces |= map(select(.type != "network" and .type != "cgroup")) | del(.linux.resources)
+		| .mounts |= map(select(.type != "sysfs" and .type != "cgroup"))'
+	set_args sh -c 'id -u; id -g; tr -s " " </proc/self/uid_map'
+	chmod 644 "$BUNDLE/config.json"
+	mkdir "$T/user-root"
+	chown 1000:1000 "$T/user-root"
+	# A host with such a user, for this test's processes only.
+	cp "$TEMPLATE/etc/passwd" "$TEMPLATE/etc/group" "$T"
+	echo 'user:500000:1000' | tee "$T/subuid" >"$T/subgid"
+	[ -e /etc/subuid ] && [ -e /etc/subgid ] || skip "host has no /etc/subuid"
+	attempt unshare --mount --propagation private sh -c '
+		for f in passwd group subuid subgid; do mount --bind "$1/$f" "/etc/$f"; done; shift
+		exec setpriv --reuid 1000 --regid 1000 --clear-groups --inh-caps=-all "$@"' sh "$T" \
+		"$T/moat" --root "$T/user-root" run -b "$BUNDLE" "$ID"
+	assert_status 0
+	assert_eq "$output" $'7\n8\n 0 1000 1\n 1 500000 1000'
 }
