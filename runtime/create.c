@@ -13,6 +13,7 @@
 #include "runtime/hooks.h"
 #include "runtime/init.h"
 #include "runtime/pidfile.h"
+#include "runtime/self.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -42,6 +43,8 @@ static int step_config(struct creation *c, struct err *err)
 		return err_wrap(err, "%s", path);
 	if (!c->spec->process)
 		return err_set(err, EINVAL, "%s: process: missing", path);
+	if (self_is_exposed(c->spec, false) && self_protect(c->rt->argv, err) < 0)
+		return -err->code;
 	const char *dir = arena_printf(c->arena, "%s/%s", c->rt->root, c->id);
 	c->spec = activation_extend(c->spec, dir, c->arena, &c->preserve_fds);
 	c->preserve_fds += c->settings->preserve_fds;

@@ -186,15 +186,15 @@ static int run_verb(const struct runtime *rt, const struct verb *verb, struct op
 int main(int argc, char **argv)
 {
 	scope_arena struct arena arena = { 0 };
-	struct runtime rt = { .arena = &arena };
+	struct runtime rt = { .argv = argv, .arena = &arena };
 	struct global global = { 0 };
 	struct option_rest rest = { .argc = argc, .argv = argv };
 	struct err err = { 0 };
 
-	int ret = options_parse(global_options, false, &global, &arena, &rest, &err);
-	if (ret < 0 || (ret = open_log(&global, &err)) < 0)
+	int help = options_parse(global_options, false, &global, &arena, &rest, &err);
+	if (help < 0 || open_log(&global, &err) < 0)
 		return fail(&err, 0);
-	if (ret > 0) {
+	if (help) {
 		print_help();
 		return 0;
 	}

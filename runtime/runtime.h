@@ -9,7 +9,8 @@
 #include <stdbool.h>
 
 struct runtime {
-	const char *root; // the state directory, absolute
+	char *const *argv; // of the program
+	const char *root;  // the state directory, absolute
 	enum cgroup_driver cgroup_driver;
 	bool rootless; // not the host's root: what root alone may do is left out or told
 	bool debug;

@@ -16,6 +16,7 @@
 #include "runtime/listener.h"
 #include "runtime/pidfile.h"
 #include "runtime/seccomp_cache.h"
+#include "runtime/self.h"
 #include "runtime/terminal.h"
 
 #include <fcntl.h>
@@ -385,6 +386,8 @@ static int run(const struct runtime *rt, const void *settings, const struct opti
 
 	if (container_open(rt, rest->argv[0], CONTAINER_LOOK, &e.container, err) < 0 ||
 	    require_state(&e, err) < 0 || container_load_spec(&e.container, err) < 0)
+		return -err->code;
+	if (self_is_exposed(e.container.spec, true) && self_protect(rt->argv, err) < 0)
 		return -err->code;
 	int ret = e.settings->process ? process_of_file(&e, err) :
 					process_of_options(&e, rest, err);
