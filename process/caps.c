@@ -4,59 +4,23 @@
 #include "base/str.h"
 #include "process/process.h"
 
-#include <linux/capability.h>
+#include <ctype.h>
+#include <sys/capability.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-// By number.
-static const char *const names[] = {
-	[CAP_CHOWN] = "CAP_CHOWN",
-	[CAP_DAC_OVERRIDE] = "CAP_DAC_OVERRIDE",
-	[CAP_DAC_READ_SEARCH] = "CAP_DAC_READ_SEARCH",
-	[CAP_FOWNER] = "CAP_FOWNER",
-	[CAP_FSETID] = "CAP_FSETID",
-	[CAP_KILL] = "CAP_KILL",
-	[CAP_SETGID] = "CAP_SETGID",
-	[CAP_SETUID] = "CAP_SETUID",
-	[CAP_SETPCAP] = "CAP_SETPCAP",
-	[CAP_LINUX_IMMUTABLE] = "CAP_LINUX_IMMUTABLE",
-	[CAP_NET_BIND_SERVICE] = "CAP_NET_BIND_SERVICE",
-	[CAP_NET_BROADCAST] = "CAP_NET_BROADCAST",
-	[CAP_NET_ADMIN] = "CAP_NET_ADMIN",
-	[CAP_NET_RAW] = "CAP_NET_RAW",
-	[CAP_IPC_LOCK] = "CAP_IPC_LOCK",
-	[CAP_IPC_OWNER] = "CAP_IPC_OWNER",
-	[CAP_SYS_MODULE] = "CAP_SYS_MODULE",
-	[CAP_SYS_RAWIO] = "CAP_SYS_RAWIO",
-	[CAP_SYS_CHROOT] = "CAP_SYS_CHROOT",
-	[CAP_SYS_PTRACE] = "CAP_SYS_PTRACE",
-	[CAP_SYS_PACCT] = "CAP_SYS_PACCT",
-	[CAP_SYS_ADMIN] = "CAP_SYS_ADMIN",
-	[CAP_SYS_BOOT] = "CAP_SYS_BOOT",
-	[CAP_SYS_NICE] = "CAP_SYS_NICE",
-	[CAP_SYS_RESOURCE] = "CAP_SYS_RESOURCE",
-	[CAP_SYS_TIME] = "CAP_SYS_TIME",
-	[CAP_SYS_TTY_CONFIG] = "CAP_SYS_TTY_CONFIG",
-	[CAP_MKNOD] = "CAP_MKNOD",
-	[CAP_LEASE] = "CAP_LEASE",
-	[CAP_AUDIT_WRITE] = "CAP_AUDIT_WRITE",
-	[CAP_AUDIT_CONTROL] = "CAP_AUDIT_CONTROL",
-	[CAP_SETFCAP] = "CAP_SETFCAP",
-	[CAP_MAC_OVERRIDE] = "CAP_MAC_OVERRIDE",
-	[CAP_MAC_ADMIN] = "CAP_MAC_ADMIN",
-	[CAP_SYSLOG] = "CAP_SYSLOG",
-	[CAP_WAKE_ALARM] = "CAP_WAKE_ALARM",
-	[CAP_BLOCK_SUSPEND] = "CAP_BLOCK_SUSPEND",
-	[CAP_AUDIT_READ] = "CAP_AUDIT_READ",
-	[CAP_PERFMON] = "CAP_PERFMON",
-	[CAP_BPF] = "CAP_BPF",
-	[CAP_CHECKPOINT_RESTORE] = "CAP_CHECKPOINT_RESTORE",
-};
-
+// libcap's names are small, the spec's are not.
 const char *process_cap_name(unsigned int cap)
 {
-	return cap < ARRAY_SIZE(names) ? names[cap] : NULL;
+	static char spelt[64][32];
+	const bool known = cap < ARRAY_SIZE(spelt) && cap < (unsigned int)cap_max_bits();
+	char *name = known && !*spelt[cap] ? cap_to_name((cap_value_t)cap) : NULL;
+
+	for (size_t i = 0; name && name[i] && i < sizeof(spelt[cap]) - 1; i++)
+		spelt[cap][i] = (char)toupper((unsigned char)name[i]);
+	cap_free(name);
+	return known ? spelt[cap] : NULL;
 }
 
 uint64_t process_caps_grantable(bool userns)
@@ -76,13 +40,15 @@ uint64_t process_caps_grantable(bool userns)
 	return UINT64_MAX >> (63 - last);
 }
 
+// libcap also takes numbers, and names in any case of letters; the spec doesn't.
 static int number_of(const char *name)
 {
-	for (unsigned int cap = 0; cap < ARRAY_SIZE(names); cap++) {
-		if (str_eq(names[cap], name))
-			return (int)cap;
-	}
-	return -1;
+	cap_value_t cap;
+
+	if (cap_from_name(name, &cap) < 0)
+		return -1;
+	const char *spelt = process_cap_name((unsigned int)cap);
+	return spelt && str_eq(spelt, name) ? cap : -1;
 }
 
 static uint64_t parse_set(const char *set, const struct oci_strings *list, uint64_t grantable)
@@ -112,9 +78,9 @@ static uint64_t narrow(const char *set, uint64_t mask, uint64_t allowed, const c
 		return mask;
 
 	scope_text struct text list = { 0 };
-	for (unsigned int cap = 0; cap < ARRAY_SIZE(names); cap++) {
+	for (unsigned int cap = 0; process_cap_name(cap); cap++) {
 		if (mask & ~allowed & UINT64_C(1) << cap)
-			text_printf(&list, " %s", names[cap]);
+			text_printf(&list, " %s", process_cap_name(cap));
 	}
 	// Engines write default sets like that by the million; runc and crun don't mention it.
 	log_debug("process.capabilities.%s: left out, %s:%s", set, reason, list.str);
