@@ -215,15 +215,14 @@ has_processes() { [ "$(ctr task ps "$ID" | sed 1d | wc -l)" -eq "$1" ]; }
 	remove_container
 }
 
-@test "containerd: attach sees what the task says" {
-	ctr run $(runtime_flags) "$IMAGE" "$ID" sh -c 'until [ -e /tmp/go ]; do sleep 0.1; done; echo attached' \
-		>"$T/run" 2>&1 &
-	wait_for 5 task_is RUNNING
+@test "containerd: attach sees what the task says, and its end" {
+	start_image -- sh -c 'until [ -e /tmp/go ]; do sleep 0.05; done; echo attached; exit 3'
 	ctr task attach "$ID" >"$T/attach" 2>&1 &
 	exec_in -- touch /tmp/go
-	wait
-	assert_has "$(cat "$T/run" "$T/attach")" attached
-	remove_container
+	attempt wait $!
+	assert_status 3
+	assert_eq "$(<"$T/attach")" attached
+	ctr container rm "$ID"
 }
 
 @test "containerd: pause stops the task, resume lets it go on" {

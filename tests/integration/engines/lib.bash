@@ -31,7 +31,12 @@ teardown_file() {
 	engine_stop
 	house_close
 	find /sys/fs/cgroup -depth -type d -path "/sys/fs/cgroup/*/$CGROUP*" -exec rmdir {} +
-	wait_for 5 engine_is_gone || fail "left by the engine:" "$(engine_processes)" "$(engine_cgroups)"
+	wait_for 5 engine_is_gone && return
+	echo "left by the engine:"
+	engine_processes
+	engine_cgroups
+	engine_processes | cut -d' ' -f1 | xargs -r kill -KILL
+	return 1
 }
 
 engine_is_gone() { [ -z "$(engine_processes)$(engine_cgroups)" ]; }
