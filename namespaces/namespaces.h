@@ -61,6 +61,9 @@ static inline bool ns_has(const struct ns_plan *plan, uint64_t flag)
 // Is moat itself in a user namespace other than the initial one?
 bool ns_in_userns(void);
 
+// Is the namespace of this type that the path stands for moat's own? False if that can't be seen.
+bool ns_is_own(enum oci_namespace_type type, const char *path);
+
 struct ns_spawn {
 	int cgroup_fd; // in: for CLONE_INTO_CGROUP, or -1
 	// out, in the caller alone:

@@ -3,6 +3,7 @@
 #include "base/sys.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -48,6 +49,16 @@ bool ns_in_userns(void)
 	struct stat st;
 
 	return stat("/proc/self/ns/user", &st) == 0 && st.st_ino != INITIAL_USERNS_INO;
+}
+
+bool ns_is_own(enum oci_namespace_type type, const char *path)
+{
+	struct stat theirs, ours;
+	char own[32];
+
+	snprintf(own, sizeof(own), "/proc/self/ns/%s", types[type].file);
+	return stat(path, &theirs) == 0 && stat(own, &ours) == 0 && theirs.st_dev == ours.st_dev &&
+	       theirs.st_ino == ours.st_ino;
 }
 
 static int take_namespaces(const struct oci_linux *linux, struct ns_plan *plan, struct err *err)

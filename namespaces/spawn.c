@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,17 +26,6 @@ static void close_namespaces(struct ns_spawn *spawn)
 {
 	for (size_t i = 0; i < OCI_NS_COUNT; i++)
 		replace_fd(&spawn->fds[i], -1);
-}
-
-// Joining the user namespace that one is in is an error to the kernel; to us it is done.
-static int is_own_userns(int fd, bool *own, struct err *err)
-{
-	struct stat theirs, ours;
-
-	if (fstat(fd, &theirs) < 0 || stat("/proc/self/ns/user", &ours) < 0)
-		return err_sys(err, "stat user namespace");
-	*own = theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino;
-	return 0;
 }
 
 static int open_namespace(enum oci_namespace_type type, const char *path, struct err *err)
@@ -54,20 +42,23 @@ static int open_namespace(enum oci_namespace_type type, const char *path, struct
 
 static int open_namespaces(const struct ns_plan *plan, struct ns_spawn *spawn, struct err *err)
 {
-	bool own = false;
-	int ret = 0;
+	const char *user = plan->paths[OCI_NS_USER];
 
+	spawn->target = -1;
+	spawn->pending = plan->join;
 	for (size_t i = 0; i < OCI_NS_COUNT; i++)
 		spawn->fds[i] = -1;
-	for (size_t i = 0; i < OCI_NS_COUNT && ret >= 0; i++)
-		if (plan->paths[i])
-			ret = spawn->fds[i] = open_namespace(i, plan->paths[i], err);
-	if (ret >= 0 && plan->join & CLONE_NEWUSER)
-		ret = is_own_userns(spawn->fds[OCI_NS_USER], &own, err);
-	spawn->target = -1;
-	spawn->pending = own ? plan->join & ~(uint64_t)CLONE_NEWUSER : plan->join;
+	for (size_t i = 0; i < OCI_NS_COUNT; i++)
+		if (plan->paths[i]) {
+			spawn->fds[i] = open_namespace(i, plan->paths[i], err);
+			if (spawn->fds[i] < 0)
+				return -err->code;
+		}
+	// Joining the user namespace that one is in is an error to the kernel; to us it is done.
+	if (user && ns_is_own(OCI_NS_USER, user))
+		spawn->pending &= ~(uint64_t)CLONE_NEWUSER;
 	spawn->userns = (plan->create | spawn->pending) & CLONE_NEWUSER;
-	return ret < 0 ? ret : 0;
+	return 0;
 }
 
 static int write_offset(int proc, int clock, const struct oci_time_offset *offset, struct err *err)

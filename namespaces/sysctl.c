@@ -9,7 +9,6 @@
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/vfs.h>
 
 #define KEY_MAX 256
@@ -59,16 +58,6 @@ static int owner_of(const char *path, const char *key, struct err *err)
 		       key);
 }
 
-static bool is_own(enum oci_namespace_type type, const char *path)
-{
-	struct stat theirs, ours;
-	char own[32];
-
-	snprintf(own, sizeof(own), "/proc/self/ns/%s", ns_type_file(type));
-	return stat(path, &theirs) == 0 && stat(own, &ours) == 0 && theirs.st_dev == ours.st_dev &&
-	       theirs.st_ino == ours.st_ino;
-}
-
 static int check_key(const struct ns_plan *plan, const char *key, struct err *err)
 {
 	char path[KEY_MAX];
@@ -79,7 +68,7 @@ static int check_key(const struct ns_plan *plan, const char *key, struct err *er
 	if (type < 0)
 		return type;
 	if (!ns_has(plan, ns_type_flag(type)) ||
-	    (plan->paths[type] && is_own(type, plan->paths[type])))
+	    (plan->paths[type] && ns_is_own(type, plan->paths[type])))
 		return err_set(err, EINVAL,
 			       "linux.sysctl: %s: the container has no %s namespace of its own",
 			       key, ns_type_name(type));

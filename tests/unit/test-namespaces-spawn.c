@@ -491,6 +491,8 @@ static void test_ordinary(void)
 	is_int(spawn_and_ask(&plan, holder.pidfd, differing), bits(types));
 	is_int(spawn_and_ask(&plan, holder.pidfd, is_root), 1);
 	is_int(spawn_and_ask(&plan, holder.pidfd, getppid), 0);
+	plan.create |= CLONE_NEWCGROUP | CLONE_NEWTIME; // which the process shares with moat
+	is_int(spawn_and_ask(&plan, holder.pidfd, differing), bits(types));
 	release(&holder);
 
 	plan.gid_mappings = &many_map;
