@@ -352,6 +352,7 @@ static const struct step steps[] = {
 	{ "cgroup", SIDE_PARENT, step_cgroup, undo_cgroup, has_cgroup },
 	{ "sources", SIDE_PARENT, step_sources, NULL, NULL },
 	{ "spawn", SIDE_PARENT, step_spawn, undo_spawn, NULL },
+	{ "limit", SIDE_PARENT, step_limit, NULL, NULL },
 	{ "join", SIDE_INIT, init_join, NULL, has_cgroup },
 	{ "namespaces", SIDE_INIT, init_namespaces, NULL, NULL },
 	{ "mounts", SIDE_INIT, init_mounts, NULL, NULL },
@@ -365,7 +366,6 @@ static const struct step steps[] = {
 	{ "seal", SIDE_INIT, init_seal, NULL, NULL },
 	{ "settle", SIDE_INIT, init_settle, NULL, NULL },
 	{ "settled", SIDE_BOTH, NULL, NULL, NULL },
-	{ "limit", SIDE_PARENT, step_limit, NULL, NULL },
 	{ "publish", SIDE_PARENT, step_publish, undo_publish, NULL },
 	{ "published", SIDE_BOTH, NULL, NULL, NULL },
 };

@@ -17,7 +17,7 @@ struct payload_ops {
 	// In the parent, first: the payload's plan.
 	int (*plan)(struct creation *c, struct err *err);
 
-	// In the parent, when the init has settled: limits that only the host's side can set on it.
+	// In the parent, when the init lives: limits that only the host's side can set on it.
 	int (*limit)(struct creation *c, struct err *err);
 
 	// In the init, when it has just entered its root: what needs that still writable.

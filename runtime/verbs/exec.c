@@ -269,7 +269,6 @@ static void __attribute__((noreturn)) become_process(struct execution *e)
 					&e->container.state, e->rt->arena, &err);
 	if (ret == 0) {
 		channel_ok(e->child_channel);
-		// Moat sets the limits now.
 		if (channel_wait(e->child_channel, &err) != 1)
 			_exit(1);
 		struct process_channels channels = {
@@ -283,19 +282,25 @@ static void __attribute__((noreturn)) become_process(struct execution *e)
 	_exit(1);
 }
 
+// Until the child has become its program. It gets its word to go before it asks for it, so that it needn't sleep for
+// that; but where moat has a terminal to make ready, only then.
 static int supervise(struct execution *e, struct err *err)
 {
 	const struct settings *settings = e->settings;
-	int ret = channel_wait(e->channel, err);
+	const bool relays = e->terminal.from >= 0;
 
+	if (process_limit(e->plan, e->child.pid, err) < 0 ||
+	    (settings->pidfd_socket && pidfd_send(settings->pidfd_socket, e->child.pidfd, err) < 0))
+		return -err->code;
+	if (!relays)
+		channel_ok(e->channel);
+	int ret = channel_wait(e->channel, err);
 	if (ret == 0)
 		return err_set(err, EPIPE, "the process has ended unexpectedly");
-	if (ret < 0 || terminal_route_receive(&e->terminal, &e->master, err) < 0 ||
-	    process_limit(e->plan, e->child.pid, err) < 0)
+	if (ret < 0 || terminal_route_receive(&e->terminal, &e->master, err) < 0)
 		return -err->code;
-	if (settings->pidfd_socket && pidfd_send(settings->pidfd_socket, e->child.pidfd, err) < 0)
-		return -err->code;
-	channel_ok(e->channel);
+	if (relays)
+		channel_ok(e->channel);
 	ret = channel_wait(e->channel, err);
 	if (ret < 0)
 		return ret;
