@@ -59,7 +59,7 @@ load lib
 		[ "$status" -eq 0 ] || assert_match "$stderr" 'does not exist|no such|state.json'
 		[ "$status" -ne 0 ] || jq -e .status <<<"$output" >/dev/null
 	done
-	wait
+	wait $!
 }
 
 @test "list: empty, with and without a root" {
