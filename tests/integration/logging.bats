@@ -87,18 +87,14 @@ load lib
 	assert_has "$stderr" nonsense
 }
 
-@test "log: syslog: and journald: work where somebody listens, and where not say so" {
+@test "log: syslog: and journald: are no reason to fail; a warning says that nobody listens" {
 	requires_moat "--log syslog: and journald:"
 	local kind socket
 	for kind in syslog:/dev/log journald:/run/systemd/journal/socket; do
 		socket=${kind#*:}
 		attempt moat --log "${kind%%:*}:$ID" list
-		if [ -S "$socket" ]; then
-			assert_status 0
-		else
-			assert_status 1
-			assert_has "$stderr" "$socket"
-		fi
+		assert_status 0
+		[ -S "$socket" ] || assert_has "$stderr" "$socket"
 	done
 }
 
