@@ -79,3 +79,16 @@ int proc_wait(pid_t pid)
 		return -1;
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
+
+// By the system call, since the C library refuses to touch the two signals that it keeps for itself,
+// which somebody else may have left ignored.
+void proc_reset_signals(void)
+{
+	static const uint64_t
+		defaults[4]; // the kernel's struct sigaction: handler SIG_DFL, and nothing else
+	static const uint64_t none;
+
+	for (int sig = 1; sig < _NSIG; sig++)
+		syscall(SYS_rt_sigaction, sig, defaults, NULL, sizeof(none));
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof(none));
+}

@@ -27,3 +27,7 @@ int proc_pidfd(const struct proc_id *id, struct err *err);
 // Waits for a child to end, across EINTR. Returns its exit status as a shell would tell it: the exit code, or 128 + the
 // signal's number. -1 with errno when it can't be waited for.
 int proc_wait(pid_t pid);
+
+// Gives this process default handling of all signals, and an empty mask, before it executes a
+// program: signals that are ignored or blocked would stay so; handlers would not.
+void proc_reset_signals(void);

@@ -1,48 +1,58 @@
 #include "base/run.h"
 
+#include "base/proc.h"
 #include "base/scope.h"
 #include "base/str.h"
 #include "base/sys.h"
 
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 
-// posix_spawn(3) and not fork: it neither copies moat's memory nor runs moat's code in the child,
-// and it tells why an execve(2) failed.
+#define SELF_FD (STDERR_FILENO + 1)
+
+// In the child of vfork(2), which has our memory and nothing else of ours: on Linux it may call what
+// it likes, as long as it doesn't return.
+static void __attribute__((noreturn))
+become(const struct run *run, int input_fd, int output_fd, volatile int *code)
+{
+	setpgid(0, 0);
+	proc_reset_signals();
+	if (dup2(input_fd, STDIN_FILENO) >= 0 && dup2(output_fd, STDOUT_FILENO) >= 0 &&
+	    dup2(output_fd, STDERR_FILENO) >= 0 &&
+	    (run->exec_fd < 0 || dup2(run->exec_fd, SELF_FD) >= 0) &&
+	    close_range(SELF_FD, ~0U, CLOSE_RANGE_CLOEXEC) == 0) {
+		if (run->exec_fd < 0)
+			execve(run->path, run->argv, run->envp);
+		else if (fcntl(SELF_FD, F_SETFD, 0) == 0)
+			sys_execveat(SELF_FD, "", run->argv, run->envp, AT_EMPTY_PATH);
+	}
+	*code = errno;
+	_exit(1);
+}
+
+// vfork(2) and not fork: it doesn't copy moat's memory, and the reason why an execve(2) failed is
+// left in it. Returns 0 or a positive errno.
 static int start(const struct run *run, int output_fd, pid_t *pid)
 {
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attr;
-	sigset_t all, none;
-	int ret;
+	volatile int code = 0; // the child's to write
+	scope_fd int null_fd = run->stdin_fd < 0 ? open("/dev/null", O_RDONLY | O_CLOEXEC) : -1;
+	const int input_fd = run->stdin_fd < 0 ? null_fd : run->stdin_fd;
 
-	sigfillset(&all);
-	sigemptyset(&none);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
-						POSIX_SPAWN_SETSIGDEF);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setsigdefault(&attr, &all);
-
-	posix_spawn_file_actions_init(&files);
-	if (run->stdin_fd >= 0)
-		posix_spawn_file_actions_adddup2(&files, run->stdin_fd, STDIN_FILENO);
-	else
-		posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&files, output_fd, STDOUT_FILENO);
-	posix_spawn_file_actions_adddup2(&files, output_fd, STDERR_FILENO);
-	posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
-
-	ret = posix_spawn(pid, run->path, &files, &attr, run->argv, run->envp);
-	posix_spawn_file_actions_destroy(&files);
-	posix_spawnattr_destroy(&attr);
-	return ret;
+	pid_t child = vfork();
+	if (child == 0)
+		become(run, input_fd, output_fd, &code); // NOLINT(clang-analyzer-unix.Vfork)
+	*pid = child;
+	if (child < 0)
+		return errno;
+	if (code != 0)
+		proc_wait(child);
+	return code;
 }
 
 // Takes what is in the pipe now, and keeps the end of it. False at the end of the file.

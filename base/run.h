@@ -13,6 +13,7 @@
 
 struct run {
 	const char *path; // not searched for
+	int exec_fd; // -1, or an executable to run in place of `path`; it has itself as descriptor 3
 	char *const *argv, *const *envp;
 	int stdin_fd;		     // -1: /dev/null
 	int timeout_s;		     // 0: none

@@ -69,7 +69,9 @@ static int write_by_helper(const struct side *side, pid_t pid, struct err *err)
 		argv[at++] = strsep(&rest, " ");
 
 	for (size_t i = 0; i < ARRAY_SIZE(dirs) && ret == -ENOENT; i++) {
-		struct run run = { .path = path, .argv = argv, .envp = envp, .stdin_fd = -1 };
+		struct run run = {
+			.path = path, .exec_fd = -1, .argv = argv, .envp = envp, .stdin_fd = -1
+		};
 
 		snprintf(path, sizeof(path), "%s/%s", dirs[i], side->helper);
 		ret = run_program(&run, err);

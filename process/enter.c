@@ -1,3 +1,4 @@
+#include "base/proc.h"
 #include "base/scope.h"
 #include "base/sys.h"
 #include "process/image.h"
@@ -6,20 +7,6 @@
 #include <linux/capability.h>
 #include <linux/close_range.h>
 #include <sys/prctl.h>
-
-// Ignored signals and the signal mask survive execve; handlers don't. By the system call, since the
-// C library refuses to touch the two signals that it keeps for itself, which somebody else may have
-// left ignored.
-static void reset_signals(void)
-{
-	static const uint64_t
-		defaults[4]; // the kernel's struct sigaction: handler SIG_DFL, and nothing else
-	static const uint64_t none;
-
-	for (int sig = 1; sig < _NSIG; sig++)
-		syscall(SYS_rt_sigaction, sig, defaults, NULL, sizeof(none));
-	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof(none));
-}
 
 // User 0 keeps its capabilities over execve. Any other, which is what we are in a user namespace
 // that doesn't map user 0, has to make them ambient; the launcher's list clears that again.
@@ -81,7 +68,18 @@ int process_enter(struct process_plan *plan, const struct process_channels *chan
 	scope_fd int fd = image_open(&image, err);
 	if (fd < 0 || keep_capabilities(err) < 0 || choose_descriptors(plan, channels, err) < 0)
 		return -err->code;
-	reset_signals();
+	proc_reset_signals();
 	sys_execveat(fd, "", argv, envp, AT_EMPTY_PATH);
 	return err_sys(err, "execute the launcher");
+}
+
+int process_launcher_open(const char *path, char *const *argv, char *const *envp, struct err *err)
+{
+	const struct process_channels channels = { .report_fd = -1, .notify_fd = -1 };
+	struct step list[STEPS_PROGRAM_MAX];
+	const struct steps steps = steps_make_program(path, argv, envp, list);
+	scope_text struct text image = { 0 };
+
+	image_compose(&steps, &channels, &image);
+	return image_open(&image, err);
 }

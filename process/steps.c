@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 // At most so many steps are not about one capability or one program; 16 of them are limits.
 #define OTHER_STEPS 40
@@ -265,6 +266,21 @@ struct steps steps_make(const struct process_plan *plan, const struct process_ch
 		add_cwd(plan, &steps);
 	add_confinement(plan, channels, &steps);
 	add_program(plan, &steps);
+	return steps;
+}
+
+struct steps steps_make_program(const char *path, char *const *argv, char *const *envp,
+				struct step list[STEPS_PROGRAM_MAX])
+{
+	static const char failure[] = "it can't be executed\n";
+	struct steps steps = { .v = list };
+
+	// Only the first time: what is `#!/proc/self/exe` would come back here for ever.
+	ADD(&steps, "close itself", close, NUMBER(PROCESS_LAUNCHER_FD));
+	ADD(&steps, "exec", execve, STRING(path), STRINGS(argv, NULL), STRINGS(envp, NULL))->accept =
+		UINT64_MAX;
+	ADD(&steps, "say why", write, NUMBER(STDERR_FILENO),
+	    BYTES(failure, sizeof(failure) - 1, NULL), NUMBER(sizeof(failure) - 1));
 	return steps;
 }
 

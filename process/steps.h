@@ -43,3 +43,9 @@ struct steps {
 
 // The list for `plan`, in the plan's arena. Pure. `channels` may be NULL: before they are known.
 struct steps steps_make(const struct process_plan *plan, const struct process_channels *channels);
+
+// The list that only executes a program, and says so on standard error if that can't be done. Pure.
+// The steps go into `list`, and refer to the arguments.
+#define STEPS_PROGRAM_MAX 3
+struct steps steps_make_program(const char *path, char *const *argv, char *const *envp,
+				struct step list[STEPS_PROGRAM_MAX]);

@@ -21,6 +21,11 @@
 int hooks_run(const char *kind, const struct oci_hook_list *list, const char *state, size_t len,
 	      struct err *err);
 
+// The same in a process inside the container's root (startContainer): the hooks are the container's
+// files, and what executes them is no image of moat's (process_launcher_open()).
+int hooks_run_inside(const char *kind, const struct oci_hook_list *list, const char *state,
+		     size_t len, struct err *err);
+
 // The same for hooks whose failure must not stop what goes on (poststop): each failure is logged as
 // a warning, and the next hook runs.
 void hooks_run_all(const char *kind, const struct oci_hook_list *list, const char *state,

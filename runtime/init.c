@@ -35,19 +35,18 @@ int init_mounts(struct creation *c, struct err *err)
 }
 
 // Hooks that run in the container's namespaces are told the pid that it has there, as it is for whoever reads it there.
-static int run_inside(struct creation *c, const char *kind, const struct oci_hook_list *hooks,
-		      enum container_status status, struct err *err)
+static const char *hook_state(struct creation *c, enum container_status status)
 {
 	c->container.state.init.pid = getpid();
-	const char *state = container_hook_state(&c->container, status);
-
-	return hooks_run(kind, hooks, state, strlen(state), err);
+	return container_hook_state(&c->container, status);
 }
 
 int init_hooks(struct creation *c, struct err *err)
 {
-	return run_inside(c, "createContainer", &c->spec->hooks->create_container, STATUS_CREATING,
-			  err);
+	const char *state = hook_state(c, STATUS_CREATING);
+
+	return hooks_run("createContainer", &c->spec->hooks->create_container, state, strlen(state),
+			 err);
 }
 
 int init_enter(struct creation *c, struct err *err)
@@ -97,6 +96,17 @@ static int wait_for_start(struct creation *c, struct err *err)
 	return conn >= 0 && channel_wait(conn, err) == 1 ? take_fd(&conn) : -1;
 }
 
+static int run_start_hooks(struct creation *c, struct err *err)
+{
+	const struct oci_hooks *hooks = c->spec->hooks;
+
+	if (!hooks || hooks->start_container.n == 0)
+		return 0;
+	const char *state = hook_state(c, STATUS_CREATED);
+	return hooks_run_inside("startContainer", &hooks->start_container, state, strlen(state),
+				err);
+}
+
 void init_start(struct creation *c)
 {
 	struct err err = { 0 };
@@ -109,10 +119,7 @@ void init_start(struct creation *c)
 	if (conn < 0)
 		_exit(1);
 	replace_fd(&c->gate, -1);
-	if (c->spec->hooks && c->spec->hooks->start_container.n)
-		run_inside(c, "startContainer", &c->spec->hooks->start_container, STATUS_CREATED,
-			   &err);
-	if (!err.code)
+	if (run_start_hooks(c, &err) == 0)
 		c->payload->enter(c, conn, &err);
 	channel_fail(conn, &err);
 	_exit(1);

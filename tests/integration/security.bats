@@ -54,6 +54,21 @@ without_dev() { config '.mounts |= map(select(.destination | startswith("/dev") 
 	moat delete -f "$ID"
 }
 
+@test "security: a startContainer hook that is /proc/self/exe does not execute the runtime" {
+	requires_moat "hooks that no image of the runtime executes"
+	local before MOAT=$T/runtime
+	cp "$ORIGINAL" "$MOAT"
+	before=$(md5sum <"$MOAT")
+	printf '#!/proc/self/exe --version\n' >"$BUNDLE/rootfs/bin/trick"
+	chmod +x "$BUNDLE/rootfs/bin/trick"
+	config '.hooks.startContainer = [{path: "/bin/trick"}]'
+	create_container
+	# The runtime would look for its dynamic loader, which could be the image's; what is found there instead ends at once.
+	fails 1 'startContainer\[0\] /bin/trick: exit status 1' moat start "$ID"
+	assert_eq "$(md5sum <"$MOAT")" "$before"
+	moat delete -f "$ID"
+}
+
 @test "security: cwd cannot be a leaked descriptor of the runtime (CVE-2024-21626)" {
 	make_outside
 	local fd

@@ -140,6 +140,38 @@ static void test_all(void)
 	left("x");
 }
 
+// Inside the container the same holds, though there the launcher stands between.
+static void test_inside(void)
+{
+	struct oci_hook all[] = { HOOK("cat >$1/state; ls /proc/self/fd | tr '\\n' ' ' >$1/fds"),
+				  HOOK("echo why; exit 3") };
+	struct oci_hook absent[] = { { .path = (char *)"/nonexistent/hook" } };
+	char path[64];
+	struct oci_hook broken[] = { { .path = path } };
+	struct err err = { 0 };
+
+	is_int(hooks_run_inside("startContainer", &(struct oci_hook_list){ .v = all, .n = 2 },
+				state, sizeof(state) - 1, &err),
+	       -EIO);
+	is_str(err.msg, "hook startContainer[1] /bin/sh: exit status 3: why");
+	is_str(left("state"), state);
+	is_str(left("fds"), "0 1 2 3 ");
+	is_int(hooks_run_inside("startContainer", &(struct oci_hook_list){ .v = absent, .n = 1 },
+				state, sizeof(state) - 1, &err),
+	       -ENOENT);
+	is_str(err.msg,
+	       "hook startContainer[0] /nonexistent/hook: start it: no such file or directory");
+
+	snprintf(path, sizeof(path), "%s/broken", dir);
+	close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0700));
+	is_int(hooks_run_inside("startContainer", &(struct oci_hook_list){ .v = broken, .n = 1 },
+				state, sizeof(state) - 1, &err),
+	       -EIO);
+	ok(str_ends(err.msg, "/broken: exit status 1: it can't be executed"),
+	   "a file that is no program");
+	left("broken");
+}
+
 int main(void)
 {
 	if (!mkdtemp(dir) || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
@@ -149,6 +181,7 @@ int main(void)
 	test_output();
 	test_timeout();
 	test_all();
+	test_inside();
 	ok(rmdir(dir) == 0, "nothing is left over");
 	return done();
 }
