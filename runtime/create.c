@@ -43,6 +43,8 @@ static int step_config(struct creation *c, struct err *err)
 		return err_wrap(err, "%s", path);
 	if (!c->spec->process)
 		return err_set(err, EINVAL, "%s: process: missing", path);
+	if (payload_choose(c->rt->vm || c->settings->vm, c->spec, &c->payload, err) < 0)
+		return -err->code;
 	if (self_is_exposed(c->spec, false) && self_protect(c->rt->argv, err) < 0)
 		return -err->code;
 	const char *dir = arena_printf(c->arena, "%s/%s", c->rt->root, c->id);
@@ -226,7 +228,11 @@ static int step_streams(struct creation *c, struct err *err)
 
 static int step_cgroup(struct creation *c, struct err *err)
 {
-	return cgroup_create(c->cgroup_plan, &c->container.cgroup, err);
+	if (cgroup_create(c->cgroup_plan, &c->container.cgroup, err) < 0)
+		return -err->code;
+	// Without the groups that had to be left out.
+	cgroup_save(c->container.cgroup, c->arena, &c->container.state.cgroup_paths);
+	return 0;
 }
 
 static void undo_cgroup(struct creation *c)
@@ -443,7 +449,6 @@ void creation_init(struct creation *c, const struct runtime *rt,
 	*c = (struct creation){
 		.rt = rt,
 		.settings = settings,
-		.payload = &payload_process,
 		.id = id,
 		.arena = rt->arena,
 		.container = { .dirfd = -1 },

@@ -21,7 +21,7 @@
 // The options of `create` and `run`.
 struct create_settings {
 	const char *bundle, *config, *console_socket, *pidfd_socket, *pid_file;
-	bool no_pivot, no_new_keyring, no_subreaper;
+	bool vm, no_pivot, no_new_keyring, no_subreaper;
 	int preserve_fds;
 	bool detach, keep; // `run` alone
 };
@@ -37,6 +37,7 @@ struct create_settings {
 		  AT(pidfd_socket), "PATH", "Unix socket that receives a pidfd of the init" }, \
 		{ "pid-file",	0,	OPTION_STRING,                                         \
 		  AT(pid_file), "FILE", "where to write the init's pid" },                     \
+		{ "vm", 0, OPTION_FLAG, AT(vm), NULL, "isolate it as a microVM" },             \
 		{ "no-pivot",	0,    OPTION_FLAG,                                             \
 		  AT(no_pivot), NULL, "move the root instead of pivot_root(2)" },              \
 		{ "no-new-keyring",   0,    OPTION_FLAG,                                       \

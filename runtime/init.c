@@ -13,7 +13,7 @@
 
 int init_join(struct creation *c, struct err *err)
 {
-	if (cgroup_join(c->join, err) < 0 || ns_unshare_cgroup(&c->ns_plan, err) < 0)
+	if (cgroup_join(c->join, err) < 0)
 		return -err->code;
 	cgroup_join_close(c->join);
 	return 0;
@@ -24,7 +24,7 @@ int init_namespaces(struct creation *c, struct err *err)
 	if (listener_describe(&c->listener, c->spec->linux->seccomp, &c->container.state, c->arena,
 			      err) < 0)
 		return -err->code;
-	if (ns_arrive(&c->ns_plan, &c->init, err) < 0)
+	if (ns_arrive(&c->ns_plan, &c->init, err) < 0 || ns_unshare_cgroup(&c->ns_plan, err) < 0)
 		return -err->code;
 	return ns_setup(&c->ns_plan, err);
 }

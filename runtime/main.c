@@ -102,8 +102,7 @@ static int choose_root(const char *root, struct runtime *rt, struct err *err)
 	else if (!root && user_dir && *user_dir)
 		rt->root = arena_printf(rt->arena, "%s/moat", user_dir);
 	else if (!root)
-		return err_set(err, EINVAL,
-			       "XDG_RUNTIME_DIR is not set: name the state directory with --root");
+		rt->root = arena_printf(rt->arena, "/run/user/%u/moat", geteuid());
 	else if (*root == '/')
 		rt->root = root;
 	else if (!getcwd(cwd, sizeof(cwd)))
@@ -123,10 +122,9 @@ static int settle(const struct global *global, struct runtime *rt, struct err *e
 		return when;
 	rt->rootless = when == 2 ? geteuid() != 0 : when == 1;
 	rt->debug = global->debug;
+	rt->vm = global->vm || str_eq(basename(rt->argv[0]), "moat-vm");
 	if (choose_cgroup_driver(global, rt, err) < 0)
 		return -err->code;
-	if (global->vm)
-		return err_set(err, ENOTSUP, "--vm: microVMs are not supported yet");
 	return choose_root(global->root, rt, err);
 }
 

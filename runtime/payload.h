@@ -32,5 +32,9 @@ struct payload_ops {
 
 extern const struct payload_ops payload_process;
 
-// The payload for a container's mode. -ENOTSUP for a mode that this build lacks.
-int payload_find(const char *mode, const struct payload_ops **ops, struct err *err);
+// The mode that the operator wants: VM mode by --vm, by the name moat-vm, or by an annotation of the spec (run.oci.handler=vm
+// or krun, org.moat.vm=true). Nothing inside the bundle's root file system has a say. -ENOTSUP: VM mode, which this
+// build doesn't have.
+struct oci_spec;
+int payload_choose(bool vm, const struct oci_spec *spec, const struct payload_ops **ops,
+		   struct err *err);

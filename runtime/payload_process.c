@@ -60,11 +60,3 @@ const struct payload_ops payload_process = {
 	.settle = settle,
 	.enter = enter,
 };
-
-int payload_find(const char *mode, const struct payload_ops **ops, struct err *err)
-{
-	if (!str_eq(mode, payload_process.mode))
-		return err_set(err, ENOTSUP, "mode `%s`: this moat was built without it", mode);
-	*ops = &payload_process;
-	return 0;
-}

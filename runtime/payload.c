@@ -1,0 +1,32 @@
+#include "runtime/payload.h"
+
+#include "base/str.h"
+#include "oci-spec/types.h"
+
+static const struct {
+	const char *key, *value;
+} vm_annotations[] = {
+	{ "run.oci.handler", "vm" },
+	{ "run.oci.handler", "krun" },
+	{ "org.moat.vm", "true" },
+};
+
+static bool asks_for_vm(const struct oci_pair *annotation)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(vm_annotations); i++)
+		if (str_eq(annotation->key, vm_annotations[i].key) &&
+		    str_eq(annotation->value, vm_annotations[i].value))
+			return true;
+	return false;
+}
+
+int payload_choose(bool vm, const struct oci_spec *spec, const struct payload_ops **ops,
+		   struct err *err)
+{
+	for (size_t i = 0; i < spec->annotations.n; i++)
+		vm |= asks_for_vm(&spec->annotations.v[i]);
+	if (vm)
+		return err_set(err, ENOTSUP, "VM mode is not supported yet");
+	*ops = &payload_process;
+	return 0;
+}
