@@ -37,7 +37,7 @@ static int pid_of(int pidfd, pid_t *pid, struct err *err)
 static int drop_own(struct ns_spawn *spawn, struct err *err)
 {
 	char path[64];
-	pid_t pid;
+	pid_t pid = 0;
 	int ret = pid_of(spawn->target, &pid, err);
 
 	if (ret < 0)
