@@ -7,7 +7,9 @@ load lib
 steps() { MOAT_LIST_STEPS=1 moat create; }
 
 # What makes each step have something to do.
+full=
 make_full_bundle() {
+	full=1
 	config '.linux.namespaces += [{type: "time"}] | .linux.sysctl = {"net.ipv4.ip_forward": "1"}
 		| .linux.devices = [{path: "/dev/my", type: "c", major: 1, minor: 3}]
 		| .linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", syscalls: [{names: ["getpgid"], action: "SCMP_ACT_ERRNO"}]}
@@ -32,11 +34,21 @@ make_userns_bundle() {
 	nothing_left
 }
 
+# Steps that not every bundle needs: with make_full_bundle each has something to do.
+optional='mounted|runtime-hooks|hooked|container-hooks|sysctl'
+
+# is_idle STEP: the step was passed over, as it may be.
+is_idle() { [[ $status = 0 && ! $full && $1 =~ ^($optional)$ ]]; }
+
 # each_step_fails VERB FLAGS...: make each step fail in turn.
 each_step_fails() {
 	local step bad=
 	for step in $(steps); do
 		MOAT_FAIL_STEP=$step attempt moat "$@" -b "$BUNDLE" "$ID"
+		if is_idle "$step"; then
+			moat delete -f "$ID"
+			continue
+		fi
 		[ "$status" -eq 1 ] || bad+="$step: status $status"$'\n'
 		[[ $stderr == *"$step"* ]] || bad+="$step: not named in: $stderr"$'\n'
 		if ! wait_for 2 nothing_left; then
@@ -82,7 +94,7 @@ each_step_fails() {
 		spawn "$HELPERS/recvtty" "$T/console" </dev/null >/dev/null 2>&1
 		wait_for 5 test -S "$T/console"
 		MOAT_FAIL_STEP=$step attempt moat create --console-socket "$T/console" -b "$BUNDLE" "$ID"
-		assert_status 1
+		if is_idle "$step"; then moat delete -f "$ID"; else assert_status 1; fi
 		assert_nothing_left
 		kill "$spawned" 2>/dev/null || :
 	done
@@ -103,7 +115,7 @@ each_step_kills() {
 	for step in $(steps); do
 		MOAT_KILL_STEP=$step attempt moat "$@" -b "$BUNDLE" "$ID"
 		# A step of the container's side kills that side: its creator lives to clean up.
-		[[ $status = 137 || $status = 1 ]] || bad+="$step: status $status"$'\n'
+		[[ $status = 137 || $status = 1 ]] || is_idle "$step" || bad+="$step: status $status"$'\n'
 		attempt moat delete -f "$ID"
 		[ "$status" -eq 0 ] || bad+="$step: delete says $status: $stderr"$'\n'
 		if ! wait_for 2 nothing_left; then
