@@ -93,27 +93,25 @@ static void probe_touch(char **argv)
 	puts("touched");
 }
 
-/* Try to open for writing what `fd` (O_PATH) is: it may be busy until its process has ended. */
+/* Write to what `fd` (O_PATH) is, if it can be opened for that: not while a process executes it. */
 static void overwrite_program(int fd)
 {
 	char path[64];
+	int target;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	for (int i = 0; i < 2000; i++) {
-		int target = open(path, O_WRONLY | O_CLOEXEC);
-
-		if (target >= 0 && write(target, "#!/bad\n", 7) == 7)
-			puts("overwritten");
-		if (target >= 0)
-			close(target);
-		else if (errno != ETXTBSY)
-			break;
-	}
+	target = open(path, O_WRONLY | O_CLOEXEC);
+	if (target < 0)
+		return;
+	if (write(target, "#!/bad\n", 7) == 7)
+		puts("overwritten");
+	close(target);
 }
 
 static void probe_overwrite(char **argv)
 {
 	struct stat busybox, program;
+	int fds[64], n = 0;
 	char path[64];
 
 	(void)argv;
@@ -126,11 +124,14 @@ static void probe_overwrite(char **argv)
 
 		snprintf(path, sizeof(path), "/proc/%d/exe", pid);
 		fd = open(path, O_PATH | O_CLOEXEC);
-		if (fd < 0)
-			continue;
-		if (fstat(fd, &program) == 0 && program.st_ino != busybox.st_ino)
-			overwrite_program(fd);
-		close(fd);
+		if (fd >= 0 && fstat(fd, &program) == 0 && program.st_ino != busybox.st_ino &&
+		    n < 64)
+			fds[n++] = fd;
+		else if (fd >= 0)
+			close(fd);
+		/* What was busy when it was seen is tried again, as long as this runs. */
+		for (int i = 0; pid == 2 && i < n; i++)
+			overwrite_program(fds[i]);
 	}
 }
 
