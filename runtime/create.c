@@ -239,8 +239,10 @@ static void undo_cgroup(struct creation *c)
 {
 	struct err err;
 
-	if (cgroup_kill(c->container.cgroup, SIGKILL, &err) < 0 ||
-	    cgroup_delete(c->container.cgroup, &err) < 0)
+	// Also where the one fails: an empty group can be removed when there is no descriptor left to list it with.
+	if (cgroup_kill(c->container.cgroup, SIGKILL, &err) < 0)
+		log_warn("%s", err.msg);
+	if (cgroup_delete(c->container.cgroup, &err) < 0)
 		log_warn("%s", err.msg);
 }
 
@@ -376,6 +378,13 @@ static const struct step steps[] = {
 	{ "published", SIDE_BOTH, NULL, NULL, NULL },
 };
 
+static void __attribute__((noreturn)) list_steps(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
+		puts(steps[i].name);
+	exit(EXIT_SUCCESS);
+}
+
 static void undo_steps(struct creation *c, size_t end)
 {
 	for (size_t i = end; i-- > 0;) {
@@ -407,25 +416,37 @@ static void become_init(struct creation *c)
 	replace_fd(&c->container.dirfd, -1);
 }
 
+static bool is_mine(const struct creation *c, const struct step *step)
+{
+	return (step->side == c->side || step->side == SIDE_BOTH) &&
+	       (!step->needed || step->needed(c));
+}
+
+static int take_step(struct creation *c, const struct step *step, struct err *err)
+{
+	if (fault_at(step->name, err) < 0)
+		return err_wrap(err, "%s", step->name);
+	// What the other side says has failed, it has named itself.
+	if (step->side == SIDE_BOTH)
+		return meet(c, err);
+	int ret = step->run(c, err);
+	return ret < 0 ? err_wrap(err, "%s", step->name) : ret;
+}
+
 int create_container(struct creation *c, struct err *err)
 {
+	if (fault_lists_steps())
+		list_steps();
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
-		const struct step *step = &steps[i];
 		const enum side before = c->side;
 
-		if ((step->side != c->side && step->side != SIDE_BOTH) ||
-		    (step->needed && !step->needed(c)))
+		if (!is_mine(c, &steps[i]))
 			continue;
-		int ret = fault_at(step->name, err);
-		if (ret == 0)
-			ret = step->side == SIDE_BOTH ? meet(c, err) : step->run(c, err);
+		int ret = take_step(c, &steps[i], err);
 		if (before != c->side)
 			become_init(c);
 		if (ret >= 0)
 			continue;
-		// What an error of the other side says, it has named itself.
-		if (step->side != SIDE_BOTH)
-			err_wrap(err, "%s", step->name);
 		if (c->side == SIDE_INIT) {
 			channel_fail(c->channel, err);
 			_exit(1);
@@ -468,6 +489,8 @@ void creation_close(struct creation *c)
 
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		replace_fd(fds[i], -1);
+	free(c->config);
+	c->config = NULL;
 	terminal_route_close(&c->terminal);
 	listener_close(&c->listener);
 	container_close(&c->container);

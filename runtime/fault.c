@@ -6,6 +6,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static bool chosen(const char *variable, const char *step)
 {
@@ -14,10 +15,18 @@ static bool chosen(const char *variable, const char *step)
 	return name && str_eq(name, step);
 }
 
+bool fault_lists_steps(void)
+{
+	return getenv("MOAT_LIST_STEPS") != NULL;
+}
+
 int fault_at(const char *step, struct err *err)
 {
-	if (chosen("MOAT_KILL_STEP", step))
+	if (chosen("MOAT_KILL_STEP", step)) {
 		raise(SIGKILL);
+		// The first process of a pid namespace doesn't hear its own signal.
+		_exit(128 + SIGKILL);
+	}
 	if (chosen("MOAT_FAIL_STEP", step))
 		return err_set(err, EIO, "made to fail by MOAT_FAIL_STEP");
 	return 0;

@@ -8,9 +8,20 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
+
 #ifdef MOAT_TEST_HOOKS
+// Is the list of steps asked for?
+bool fault_lists_steps(void);
+
+// To be called before each step: fails if that step is to fail.
 int fault_at(const char *step, struct err *err);
 #else
+static inline bool fault_lists_steps(void)
+{
+	return false;
+}
+
 static inline int fault_at(const char *step, struct err *err)
 {
 	(void)step;

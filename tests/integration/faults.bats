@@ -4,7 +4,7 @@
 load lib
 
 # steps: the names of create's steps, in order.
-steps() { MOAT_LIST_STEPS=1 moat create; }
+steps() { MOAT_LIST_STEPS=1 moat create "$ID"; }
 
 # What makes each step have something to do.
 full=
