@@ -281,7 +281,7 @@ requires_path() { [ -e "$1" ] || skip "host has no ${2:-$1}"; }
 # requires_test_hooks: moat was configured with --enable-test-hooks.
 requires_test_hooks() {
 	requires_moat "test hooks"
-	MOAT_LIST_STEPS=1 moat create >/dev/null 2>&1 || skip "moat was built without --enable-test-hooks"
+	MOAT_LIST_STEPS=1 moat create steps >/dev/null 2>&1 || skip "moat was built without --enable-test-hooks"
 }
 
 # ---- cgroups ------------------------------------------------------------------------------------
