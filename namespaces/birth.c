@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -75,6 +76,20 @@ static pid_t hear(const struct channel *channel, struct err *err)
 	return report.pid;
 }
 
+int ns_make_err(struct err *err, const char *step)
+{
+	const int code = errno;
+	const char *hint = code == ENOSPC ? " (a limit in /proc/sys/user is reached)" :
+			   code == EPERM  ? " (only root, or a new user namespace, may make it)" :
+			   code == EINVAL ? " (the kernel lacks one of them)" :
+					    "";
+
+	err_sysn(err, code, "%s", step);
+	const size_t len = strlen(err->msg);
+	snprintf(err->msg + len, sizeof(err->msg) - len, "%s", hint);
+	return -code;
+}
+
 static pid_t clone_child(uint64_t flags, struct ns_spawn *spawn, struct err *err)
 {
 	struct clone_args args = {
@@ -92,9 +107,9 @@ static pid_t clone_child(uint64_t flags, struct ns_spawn *spawn, struct err *err
 		args.cgroup = (uint64_t)spawn->cgroup_fd;
 	}
 	pid_t pid = sys_clone3(&args);
-	if (pid < 0)
-		return err_sys(err, "clone");
-	return pid;
+	if (pid < 0 && flags & ~(uint64_t)CLONE_PARENT)
+		return ns_make_err(err, "clone with new namespaces");
+	return pid < 0 ? err_sys(err, "clone") : pid;
 }
 
 // In the stage. Returns in its child alone.

@@ -21,6 +21,9 @@ struct ns_birth {
 	void *context;
 };
 
+// err_sys() for a namespace that could not be made, with the likely reason.
+int ns_make_err(struct err *err, const char *step);
+
 // As ns_spawn(): 1 in the parent when all steps have succeeded, 0 in the child, negative errno in
 // the parent alone. Should the parent die meanwhile, the child ends too.
 int ns_birth_give(const struct ns_birth *birth, struct ns_spawn *spawn, struct err *err);

@@ -1,6 +1,7 @@
 #include "namespaces/namespaces.h"
 
 #include "base/sys.h"
+#include "namespaces/birth.h"
 
 #include <libmnl/libmnl.h>
 #include <linux/rtnetlink.h>
@@ -55,7 +56,7 @@ int ns_setup(const struct ns_plan *plan, struct err *err)
 {
 	if (plan->create & CLONE_NEWNET) {
 		if (unshare(CLONE_NEWNET) < 0)
-			return err_sys(err, "make network namespace");
+			return ns_make_err(err, "make network namespace");
 		if (bring_up_loopback(err) < 0)
 			return -err->code;
 	}
@@ -69,6 +70,6 @@ int ns_setup(const struct ns_plan *plan, struct err *err)
 int ns_unshare_cgroup(const struct ns_plan *plan, struct err *err)
 {
 	if (plan->create & CLONE_NEWCGROUP && unshare(CLONE_NEWCGROUP) < 0)
-		return err_sys(err, "make cgroup namespace");
+		return ns_make_err(err, "make cgroup namespace");
 	return 0;
 }

@@ -77,7 +77,7 @@ static int write_offset(int proc, int clock, const struct oci_time_offset *offse
 static int make_time_namespace(const struct ns_plan *plan, int proc, struct err *err)
 {
 	if (unshare((int)(plan->create & CLONE_NEWUSER) | CLONE_NEWTIME) < 0)
-		return err_sys(err, "make time namespace");
+		return ns_make_err(err, "make time namespace");
 	int ret = write_offset(proc, CLOCK_MONOTONIC, plan->time_offsets->monotonic, err);
 	return ret < 0 ? ret :
 			 write_offset(proc, CLOCK_BOOTTIME, plan->time_offsets->boottime, err);

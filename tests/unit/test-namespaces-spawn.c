@@ -2,6 +2,7 @@
 #include "namespaces/namespaces.h"
 #include "namespaces/sysctl.h"
 
+#include "base/io.h"
 #include "base/proc.h"
 #include "base/scope.h"
 #include "base/sys.h"
@@ -463,6 +464,29 @@ static int hostname_fails(void)
 	       str_eq(err.msg, "set hostname x: operation not permitted");
 }
 
+static int beyond_the_limit(void)
+{
+	struct ns_plan plan = { .create = CLONE_NEWUTS };
+	struct ns_spawn spawn = { .cgroup_fd = -1 };
+
+	if (io_write_str(AT_FDCWD, "/proc/sys/user/max_uts_namespaces", "0", &err) < 0)
+		return 90;
+	if (ns_spawn(&plan, &spawn, &err) != -ENOSPC)
+		return 91;
+	return str_ends(err.msg, "no space left on device (a limit in /proc/sys/user is reached)");
+}
+
+static void test_limit(void)
+{
+	const struct ns_plan plan = {
+		.create = CLONE_NEWUSER, // whose limits are its own
+		.uid_mappings = &wide_map,
+		.gid_mappings = &wide_map,
+	};
+
+	is_int(spawn_and_ask(&plan, -1, beyond_the_limit), 1);
+}
+
 static void test_setup(void)
 {
 	const struct ns_plan plan = { .create = CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC };
@@ -507,7 +531,9 @@ static void test_ordinary(void)
 
 	plan = (struct ns_plan){ .create = CLONE_NEWUTS };
 	is_int(spawn_and_ask(&plan, -1, differing), -EPERM);
-	is_str(err.msg, "namespaces: clone: operation not permitted");
+	is_str(err.msg,
+	       "namespaces: clone with new namespaces: operation not permitted (only root, "
+	       "or a new user namespace, may make it)");
 	plan.create = 0;
 	is_int(spawn_and_ask(&plan, -1, hostname_fails), 1);
 }
@@ -582,6 +608,7 @@ int main(void)
 		test_time();
 		test_into();
 		test_setup();
+		test_limit();
 	} else {
 		skip("namespaces made and joined with rights", "needs root");
 	}
