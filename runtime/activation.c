@@ -148,30 +148,38 @@ static bool says_ready(char *datagram)
 	return false;
 }
 
-int activation_relay(const struct container *container, int sock, struct err *err)
+int activation_take(const struct container *container, int sock, struct err *err)
 {
 	char datagram[4096], message[64];
+	ssize_t n = recv(sock, datagram, sizeof(datagram) - 1, MSG_DONTWAIT);
+
+	datagram[n > 0 ? n : 0] = '\0';
+	if (!says_ready(datagram))
+		return 0;
+	snprintf(message, sizeof(message), "MAINPID=%d\nREADY=1\n", container->state.init.pid);
+	int ret = tell_manager(container->state.notify_socket, message, err);
+	return ret < 0 ? ret : 1;
+}
+
+int activation_relay(const struct container *container, int sock, struct err *err)
+{
+	int ret = 0;
 
 	if (sock < 0)
 		return 0;
 	scope_fd int pidfd = proc_pidfd(&container->state.init, err);
 	if (pidfd < 0)
 		return 0;
-	for (;;) {
+	while (ret == 0) {
 		struct pollfd fds[] = { { .fd = sock, .events = POLLIN },
 					{ .fd = pidfd, .events = POLLIN } };
 
 		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
 			return err_sys(err, "wait for the notify socket");
-		if (fds[0].revents & POLLIN) {
-			ssize_t n = recv(sock, datagram, sizeof(datagram) - 1, MSG_DONTWAIT);
-			datagram[n > 0 ? n : 0] = '\0';
-			if (says_ready(datagram))
-				break;
-		} else if (fds[1].revents) {
+		if (fds[0].revents & POLLIN)
+			ret = activation_take(container, sock, err);
+		else if (fds[1].revents)
 			return 0;
-		}
 	}
-	snprintf(message, sizeof(message), "MAINPID=%d\nREADY=1\n", container->state.init.pid);
-	return tell_manager(container->state.notify_socket, message, err);
+	return ret < 0 ? ret : 0;
 }

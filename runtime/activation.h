@@ -24,6 +24,9 @@ int activation_prepare(const struct container *container, struct err *err);
 // Before the process is started: the socket that it may write to, in *sock; -1 if there is none.
 int activation_listen(const struct container *container, int *sock, struct err *err);
 
-// When it was started: waits until it says that it is ready, tells whoever listens at the recorded notify_socket, and returns; also when the
-// process ends without a word. `sock` -1: does nothing.
+// When there is something to read from that socket: 1 when it was that the process is ready, and whoever listens at the recorded
+// notify_socket has been told; 0 when it was something else.
+int activation_take(const struct container *container, int sock, struct err *err);
+
+// When it was started: waits until activation_take() returns 1, or the process ends without a word. `sock` -1: does nothing.
 int activation_relay(const struct container *container, int sock, struct err *err);

@@ -172,6 +172,20 @@ int container_open(const struct runtime *rt, const char *id, enum container_acce
 	return -err->code;
 }
 
+void container_unlock(const struct container *container)
+{
+	flock(container->dirfd, LOCK_UN);
+}
+
+int container_relock(const struct container *container, struct err *err)
+{
+	if (flock(container->dirfd, LOCK_EX) < 0)
+		return err_sys(err, "lock container %s", container->state.id);
+	if (!still_there(container->dirfd))
+		return err_set(err, ENOENT, "container %s does not exist", container->state.id);
+	return 0;
+}
+
 void container_close(struct container *container)
 {
 	replace_fd(&container->dirfd, -1);

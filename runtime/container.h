@@ -48,6 +48,11 @@ int container_new(const struct runtime *rt, const char *id, struct container *co
 int container_open(const struct runtime *rt, const char *id, enum container_access access,
 		   struct container *container, struct err *err);
 
+// Gives up the lock of a container that is new or opened for a change, so that other verbs may act on it, and takes it
+// again. -ENOENT: it was deleted meanwhile.
+void container_unlock(const struct container *container);
+int container_relock(const struct container *container, struct err *err);
+
 // Closes what is open. The container itself is left alone.
 void container_close(struct container *container);
 #define scope_container __attribute__((cleanup(container_close)))

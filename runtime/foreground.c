@@ -31,7 +31,7 @@ int foreground_begin(struct foreground *fg, bool subreaper, struct err *err)
 	sigfillset(&taken);
 	sigdelset(&taken, SIGTTIN);
 	sigdelset(&taken, SIGTTOU);
-	*fg = (struct foreground){ .signal_fd = -1 };
+	*fg = (struct foreground){ .signal_fd = -1, .watch = { .fd = -1 } };
 	if (subreaper && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		return err_sys(err, "become a subreaper");
 	scope_fd int fd = signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -207,6 +207,7 @@ int foreground_wait(struct foreground *fg, pid_t pid, int pidfd, int master, str
 			{ .fd = pidfd, .events = POLLIN },
 			flow_watch(&relay.in),
 			flow_watch(&relay.out),
+			{ .fd = fg->watch.fd, .events = POLLIN },
 		};
 
 		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
@@ -217,6 +218,8 @@ int foreground_wait(struct foreground *fg, pid_t pid, int pidfd, int master, str
 			flow_step(&relay.in);
 		if (fds[3].revents)
 			flow_step(&relay.out);
+		if (fds[4].revents && !fg->watch.ready(fg->watch.context, fg->watch.fd))
+			fg->watch.fd = -1;
 	}
 	if (master >= 0)
 		drain(fg, pidfd, master, &relay.out);

@@ -19,9 +19,17 @@
 #include <sys/types.h>
 #include <termios.h>
 
+// Something else that the wait watches: `ready` is called when `fd` can be read; false: no more.
+struct foreground_watch {
+	int fd; // -1: nothing
+	bool (*ready)(void *context, int fd);
+	void *context;
+};
+
 struct foreground {
 	bool active;
 	int signal_fd;
+	struct foreground_watch watch; // the caller's to set, between begin and wait
 	sigset_t old_mask;
 	bool raw;	      // the caller's terminal, standard input, is in raw mode
 	struct termios saved; // its settings before that

@@ -24,12 +24,13 @@ static int run_poststart(struct container *container, struct err *err)
 	return hooks_run("poststart", &hooks->poststart, state, strlen(state), err);
 }
 
-int lifecycle_start(struct container *container, int conn, struct err *err)
+int lifecycle_start(struct container *container, int conn, int *notify, struct err *err)
 {
 	struct err ignored;
-	scope_fd int notify = -1;
+	scope_fd int sock = -1;
 
-	if (activation_listen(container, &notify, err) < 0)
+	*notify = -1;
+	if (activation_listen(container, &sock, err) < 0)
 		return -err->code;
 	channel_ok(conn);
 	int ret = channel_wait(conn, err);
@@ -41,7 +42,9 @@ int lifecycle_start(struct container *container, int conn, struct err *err)
 		lifecycle_signal(container, SIGKILL, false, &ignored);
 		return -err->code;
 	}
-	return activation_relay(container, notify, err);
+	container_unlock(container);
+	*notify = take_fd(&sock);
+	return 0;
 }
 
 int lifecycle_signal(struct container *container, int sig, bool all, struct err *err)

@@ -4,10 +4,11 @@
 #include "base/err.h"
 #include "runtime/container.h"
 
-// Lets the init of a created container go: `conn` is the channel to it (gate_knock(), or creation->channel). Returns when the program runs,
-// other verbs may act on it, the poststart hooks have run, and, with NOTIFY_SOCKET, it has said that it is ready. If a poststart hook fails, the container is killed.
+// Lets the init of a created container go: `conn` is the channel to it (gate_knock(), or creation->channel). Returns when the program runs
+// and the poststart hooks have run; if one of those fails, the container is killed. The container is unlocked then: it may run for long.
+// *notify is the socket for activation_take() or activation_relay(), the caller's; -1: none.
 // runtime.md "Lifecycle" 6 to 9.
-int lifecycle_start(struct container *container, int conn, struct err *err);
+int lifecycle_start(struct container *container, int conn, int *notify, struct err *err);
 
 // Kills whatever runs in a container, waits for its init to be gone, removes its cgroup, runs the poststop hooks and removes the
 // record. Works on any half-made container, and again on a half-deleted one. The container must have been opened for a change.

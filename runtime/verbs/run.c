@@ -1,6 +1,8 @@
 // run: create and start in one; in the foreground also wait and delete.
 
 #include "base/log.h"
+#include "base/scope.h"
+#include "runtime/activation.h"
 #include "runtime/create.h"
 #include "runtime/foreground.h"
 #include "runtime/lifecycle.h"
@@ -15,27 +17,63 @@ static const struct option_row options[] = {
 };
 #undef AT
 
-static int start(struct creation *c, struct err *err)
+static int start(struct creation *c, int *notify, struct err *err)
 {
 	if (create_container(c, err) < 0)
 		return -err->code;
-	if (lifecycle_start(&c->container, c->channel, err) < 0) {
+	if (lifecycle_start(&c->container, c->channel, notify, err) < 0) {
 		creation_undo(c);
 		return -err->code;
 	}
 	return 0;
 }
 
+// Unless somebody else has deleted it.
+static void destroy(struct container *container)
+{
+	struct err err;
+	int ret = container_relock(container, &err);
+
+	if (ret == 0)
+		ret = lifecycle_destroy(container, &err);
+	if (ret < 0 && ret != -ENOENT)
+		log_warn("%s", err.msg);
+}
+
+static int run_in_background(struct creation *c, struct err *err)
+{
+	scope_fd int notify = -1;
+
+	if (start(c, &notify, err) < 0)
+		return -err->code;
+	int ret = activation_relay(&c->container, notify, err);
+	if (ret < 0)
+		destroy(&c->container);
+	return ret;
+}
+
+static bool pass_readiness(void *context, int sock)
+{
+	struct err err;
+	int ret = activation_take(context, sock, &err);
+
+	if (ret < 0)
+		log_warn("%s", err.msg);
+	return ret == 0;
+}
+
 static int run_in_foreground(struct creation *c, struct err *err)
 {
 	scope_foreground struct foreground fg = { 0 };
-	struct err destroy_err;
+	scope_fd int notify = -1;
 
-	if (foreground_begin(&fg, !c->settings->no_subreaper, err) < 0 || start(c, err) < 0)
+	if (foreground_begin(&fg, !c->settings->no_subreaper, err) < 0 ||
+	    start(c, &notify, err) < 0)
 		return -err->code;
+	fg.watch = (struct foreground_watch){ notify, pass_readiness, &c->container };
 	int status = foreground_wait(&fg, c->init.pid, c->init.pidfd, c->master, err);
-	if (!c->settings->keep && lifecycle_destroy(&c->container, &destroy_err) < 0)
-		log_warn("%s", destroy_err.msg);
+	if (!c->settings->keep)
+		destroy(&c->container);
 	return status;
 }
 
@@ -45,7 +83,7 @@ static int run(const struct runtime *rt, const void *settings, const struct opti
 	struct creation creation;
 
 	creation_init(&creation, rt, settings, rest->argv[0]);
-	int ret = creation.settings->detach ? start(&creation, err) :
+	int ret = creation.settings->detach ? run_in_background(&creation, err) :
 					      run_in_foreground(&creation, err);
 	creation_close(&creation);
 	return ret;

@@ -1,6 +1,7 @@
 // start: lets the program of a created container run.
 
 #include "base/scope.h"
+#include "runtime/activation.h"
 #include "runtime/channel.h"
 #include "runtime/lifecycle.h"
 
@@ -17,10 +18,12 @@ static int run(const struct runtime *rt, const void *settings, const struct opti
 	if (status != STATUS_CREATED)
 		return err_set(err, EINVAL, "cannot start container %s: it is %s, not created",
 			       rest->argv[0], container_status_name(status));
+	scope_fd int notify = -1;
 	scope_fd int conn = gate_knock(container.dirfd, err);
 	if (conn < 0)
 		return conn;
-	return lifecycle_start(&container, conn, err);
+	int ret = lifecycle_start(&container, conn, &notify, err);
+	return ret < 0 ? ret : activation_relay(&container, notify, err);
 }
 
 const struct verb verb_start = {

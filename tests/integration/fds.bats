@@ -120,6 +120,34 @@ env_listen() { sh -c 'LISTEN_PID=$$ exec "$@"' sh $(moat_command) "$@"; }
 	wait_for 5 grep -q READY=1 "$T/notify.out"
 }
 
+@test "fds: NOTIFY_SOCKET for run in the foreground: what is never ready gets signals all the same" {
+	requires_moat "a foreground that doesn't wait for readiness"
+	spawn "$HELPERS/notifyd" "$T/notify" >"$T/notify.out"
+	wait_for 5 test -S "$T/notify"
+	set_args sh -c 'trap "exit 7" TERM; echo up; while :; do sleep 0.1; done'
+	# shellcheck disable=SC2046
+	NOTIFY_SOCKET=$T/notify spawn $(moat_command) run -b "$BUNDLE" "$ID" >"$T/$ID.out" 2>"$T/$ID.err"
+	wait_for 5 grep -q up "$T/$ID.out"
+	kill -TERM "$spawned"
+	status=0
+	wait "$spawned" || status=$?
+	assert_status 7
+	refute grep -q READY "$T/notify.out"
+}
+
+@test "fds: NOTIFY_SOCKET for run in the foreground: what is ready is told to the manager" {
+	requires_moat "a foreground that doesn't wait for readiness"
+	spawn "$HELPERS/notifyd" "$T/notify" >"$T/notify.out"
+	wait_for 5 test -S "$T/notify"
+	set_args sh -c 'probe notify STATUS=soon; probe notify READY=1; sleep 1000'
+	# shellcheck disable=SC2046
+	NOTIFY_SOCKET=$T/notify spawn $(moat_command) run -b "$BUNDLE" "$ID" >"$T/$ID.out" 2>"$T/$ID.err"
+	wait_for 5 grep -q READY=1 "$T/notify.out"
+	assert_eq "$(<"$T/notify.out")" "MAINPID=$(container_pid)"$'\nREADY=1'
+	moat delete --force "$ID"
+	wait "$spawned" || :
+}
+
 @test "fds: without NOTIFY_SOCKET the container has none" {
 	in_container 'env; ls /run'
 	refute_has "$output" NOTIFY

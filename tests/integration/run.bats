@@ -159,6 +159,21 @@ load lib
 	assert_has "$output" /proc/self
 }
 
+@test "run: a container in the foreground can be paused, resumed and deleted meanwhile" {
+	set_args sleep 1000
+	# shellcheck disable=SC2046
+	spawn $(moat_command) run -b "$BUNDLE" "$ID" >"$T/$ID.out" 2>"$T/$ID.err"
+	wait_for 5 has_status running
+	moat pause "$ID"
+	moat resume "$ID"
+	moat delete --force "$ID"
+	status=0
+	wait "$spawned" || status=$?
+	assert_status 137
+	assert_nothing_left
+	assert_eq "$(<"$T/$ID.err")" ""
+}
+
 @test "run: two runs of one id at once: one wins" {
 	local pids=() codes=() i code
 	set_args sleep 1000
