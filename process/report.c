@@ -2,7 +2,6 @@
 
 #include "process/process.h"
 
-
 // Why a step fails with a certain errno, where the kernel's word alone leads nowhere.
 static const struct {
 	const char *step; // its beginning

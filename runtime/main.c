@@ -5,6 +5,7 @@
 #include "oci-spec/spec.h"
 #include "runtime/runtime.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -181,6 +182,18 @@ static int run_verb(const struct runtime *rt, const struct verb *verb, struct op
 	return ret < 0 ? fail(&err, verb->failure_status) : ret;
 }
 
+// A caller may have closed its standard streams: what moat opens first must not take their numbers.
+static void fill_standard_streams(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	scope_arena struct arena arena = { 0 };
@@ -189,6 +202,7 @@ int main(int argc, char **argv)
 	struct option_rest rest = { .argc = argc, .argv = argv };
 	struct err err = { 0 };
 
+	fill_standard_streams();
 	int help = options_parse(global_options, false, &global, &arena, &rest, &err);
 	if (help < 0 || open_log(&global, &err) < 0)
 		return fail(&err, 0);
