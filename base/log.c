@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 
 // How a line is put: the two formats that the user chooses from, and the two protocols of the system's log daemons.
 enum protocol { TO_TEXT, TO_JSON, TO_JOURNALD, TO_SYSLOG };
@@ -93,14 +92,9 @@ int log_fd(void)
 
 static void add_time(struct text *line)
 {
-	struct timespec now;
-	struct tm tm;
-	char stamp[32];
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
-	strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
-	text_printf(line, "\"%s.%09ldZ\"", stamp, now.tv_nsec);
+	text_str(line, "\"");
+	text_now(line);
+	text_str(line, "\"");
 }
 
 static void add_line(struct text *line, enum log_level level, const char *msg)

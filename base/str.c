@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 bool str_ends(const char *str, const char *suffix)
 {
@@ -182,6 +183,18 @@ void text_json(struct text *text, const char *str)
 		s += len ? len : 1;
 	}
 	text_str(text, "\"");
+}
+
+void text_now(struct text *text)
+{
+	struct timespec now;
+	struct tm tm;
+	char date[32];
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
+	text_printf(text, "%s.%09ldZ", date, now.tv_nsec);
 }
 
 void text_free(struct text *text)

@@ -42,6 +42,10 @@ void text_printf(struct text *text, const char *fmt, ...) __attribute__((format(
 
 // Adds `str` as a JSON string, quotes included; bytes that are not UTF-8 become U+FFFD.
 void text_json(struct text *text, const char *str);
+
+// Adds the present time in UTC as RFC 3339 with nanoseconds: `2026-01-31T23:59:59.000000000Z`.
+void text_now(struct text *text);
+
 void text_free(struct text *text);
 
 #define scope_text __attribute__((cleanup(text_free)))

@@ -21,7 +21,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <time.h>
 
 // ---- the parent's steps ----
 
@@ -131,16 +130,12 @@ static void log_plans(const struct creation *c)
 		log_debug("plan: %s", line);
 }
 
-static const char *now_rfc3339(struct arena *arena)
+static const char *now(struct arena *arena)
 {
-	struct timespec now;
-	struct tm tm;
-	char date[32];
+	scope_text struct text time = { 0 };
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
-	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
-	return arena_printf(arena, "%s.%09ldZ", date, now.tv_nsec);
+	text_now(&time);
+	return arena_strdup(arena, time.str);
 }
 
 static const char *owner_name(struct arena *arena)
@@ -162,7 +157,7 @@ static int step_plan(struct creation *c, struct err *err)
 		.bundle = c->bundle,
 		.rootfs = path_is_abs(root) ? root :
 					      arena_printf(c->arena, "%s/%s", c->bundle, root),
-		.created = now_rfc3339(c->arena),
+		.created = now(c->arena),
 		.owner = owner_name(c->arena),
 		.mode = c->payload->mode,
 		.notify_socket = activation_notify_socket(),
