@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 // ---- the parent's steps ----
 
@@ -30,6 +31,8 @@ static int step_config(struct creation *c, struct err *err)
 	const char *path = c->settings->config;
 	char resolved[PATH_MAX];
 
+	if (container_check_id(c->id, err) < 0)
+		return -err->code;
 	if (!realpath(bundle, resolved))
 		return err_sys(err, "bundle %s", bundle);
 	c->bundle = arena_strdup(c->arena, resolved);
@@ -390,15 +393,30 @@ static void undo_steps(struct creation *c, size_t end)
 	}
 }
 
+// Why the init is gone without a word. It stays to be waited for.
+static int tell_fate(const struct creation *c, struct err *err)
+{
+	const struct oci_resources *resources = c->spec->linux->resources;
+	const bool limited = resources && resources->memory && resources->memory->limit.v > 0;
+	siginfo_t end = { 0 };
+
+	waitid(P_PIDFD, (id_t)c->init.pidfd, &end, WEXITED | WNOWAIT);
+	if (end.si_code == CLD_EXITED)
+		return err_set(err, EPIPE, "the container's init has ended with status %d",
+			       end.si_status);
+	return err_set(err, EPIPE, "the container's init was killed by signal %d%s", end.si_status,
+		       end.si_status == SIGKILL && limited ? " (is its memory limit too low?)" :
+							     "");
+}
+
 static int meet(struct creation *c, struct err *err)
 {
 	channel_ok(c->channel);
 	int ret = channel_wait(c->channel, err);
+	if (ret == 0 && c->side == SIDE_INIT)
+		return err_set(err, EPIPE, "the runtime has ended");
 	if (ret == 0)
-		return err_set(err, EPIPE,
-			       c->side == SIDE_INIT ?
-				       "the runtime has ended" :
-				       "the container's init has ended unexpectedly");
+		return tell_fate(c, err);
 	return ret < 0 ? ret : 0;
 }
 

@@ -1,5 +1,6 @@
 // list: all containers below the state directory.
 
+#include "base/log.h"
 #include "base/str.h"
 #include "runtime/container.h"
 
@@ -64,8 +65,11 @@ static size_t load_rows(const struct runtime *rt, const struct oci_strings *ids,
 	for (size_t i = 0; i < ids->n; i++) {
 		struct row *row = &rows[n];
 
-		if (container_open(rt, ids->v[i], CONTAINER_LOOK, &row->container, &err) < 0)
+		if (container_open(rt, ids->v[i], CONTAINER_LOOK, &row->container, &err) < 0) {
+			if (err.code != ENOENT && err.code != EAGAIN)
+				log_warn("%s", err.msg);
 			continue;
+		}
 		if (container_status(&row->container, &row->status, &err) == 0)
 			n++;
 		container_close(&row->container);

@@ -49,9 +49,9 @@ static const struct option_row options[] = {
 	{ "pids-limit", 0, OPTION_STRING, AT(pids_limit), "N",
 	  "number of processes; -1 for no limit" },
 	{ "l3-cache-schema", 0, OPTION_STRING, AT(l3_cache_schema), "SCHEMA",
-	  "Intel RDT cache schema" },
+	  "Intel RDT cache schema (not supported yet)" },
 	{ "mem-bw-schema", 0, OPTION_STRING, AT(mem_bw_schema), "SCHEMA",
-	  "Intel RDT bandwidth schema" },
+	  "Intel RDT bandwidth schema (not supported yet)" },
 	{ 0 },
 };
 #undef AT
