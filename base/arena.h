@@ -1,8 +1,9 @@
 // arena: memory that lives and dies together.
 //
-// A parsed spec, a plan and the strings they point to are built once, read many times and freed at once. Allocations come
-// zeroed and aligned for any type. Running out of memory ends the program with a message: a runtime that can't
-// allocate a few kilobytes has nothing better to do, and its callers stay free of checks that nobody can test.
+// A parsed spec, a plan and the strings they point to are built once, read many times and freed at
+// once. Allocations come zeroed and aligned for any type. Running out of memory ends the program
+// with a message: a runtime that can't allocate a few kilobytes has nothing better to do, and its
+// callers stay free of checks that nobody can test.
 #pragma once
 
 #include <stddef.h>

@@ -48,7 +48,8 @@ ssize_t io_read_all(int fd, void *data, size_t len)
 	return (ssize_t)got;
 }
 
-// The kernel's own files say that they are empty, and a pipe has no size: the size is only a first guess.
+// The kernel's own files say that they are empty, and a pipe has no size: the size is only a first
+// guess.
 static size_t first_guess(int fd, size_t limit)
 {
 	struct stat st;

@@ -10,7 +10,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-// How a line is put: the two formats that the user chooses from, and the two protocols of the system's log daemons.
+// How a line is put: the two formats that the user chooses from, and the two protocols of the
+// system's log daemons.
 enum protocol { TO_TEXT, TO_JSON, TO_JOURNALD, TO_SYSLOG };
 
 static struct {
@@ -114,7 +115,8 @@ static void add_line(struct text *line, enum log_level level, const char *msg)
 		text_str(line, "}");
 		break;
 	case TO_JOURNALD:
-		// The native protocol ends a plain field at the line's end: a message stays on one line.
+		// The native protocol ends a plain field at the line's end: a message stays on one
+		// line.
 		text_printf(line,
 			    "PRIORITY=%d\nSYSLOG_IDENTIFIER=%s\nMESSAGE=", levels[level].syslog,
 			    logger.identifier);

@@ -1,8 +1,9 @@
 // log: what happened, for whoever runs moat, on standard error or where --log says.
 //
-// Set up once by main; before that, warnings and errors go to standard error as text. In the container's init the log is
-// still the one that the parent opened. The formats are those that engines read: text is `time="…" level=… msg="…"`, json is one object
-// a line with `level`, `msg` and `time` (RFC 3339); containerd's shim shows the last error line to its user.
+// Set up once by main; before that, warnings and errors go to standard error as text. In the
+// container's init the log is still the one that the parent opened. The formats are those that
+// engines read: text is `time="…" level=… msg="…"`, json is one object a line with `level`, `msg`
+// and `time` (RFC 3339); containerd's shim shows the last error line to its user.
 #pragma once
 
 #include "base/err.h"
@@ -12,8 +13,9 @@
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 enum log_format { LOG_TEXT, LOG_JSON };
 
-// Opens the target: a path, `file:PATH`, `journald:IDENTIFIER` or `syslog:IDENTIFIER`; NULL or "" is standard error. A file is
-// appended to. A log daemon that isn't there is replaced by standard error, with a warning.
+// Opens the target: a path, `file:PATH`, `journald:IDENTIFIER` or `syslog:IDENTIFIER`; NULL or ""
+// is standard error. A file is appended to. A log daemon that isn't there is replaced by standard
+// error, with a warning.
 int log_open(const char *target, enum log_format format, enum log_level level, struct err *err);
 
 // True if a message of this level would be written: guards work that only serves a message.

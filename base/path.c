@@ -55,7 +55,8 @@ int path_open_in_root(int rootfd, const char *path, uint64_t flags, mode_t mode)
 	};
 	int fd;
 
-	// EAGAIN: a rename or mount anywhere raced with a `..` of this path, and the kernel could not prove that it stayed inside.
+	// EAGAIN: a rename or mount anywhere raced with a `..` of this path, and the kernel could
+	// not prove that it stayed inside.
 	for (int tries = 0; tries < 128; tries++) {
 		fd = sys_openat2(rootfd, *path ? path : ".", &how);
 		if (fd >= 0 || errno != EAGAIN)
@@ -64,7 +65,8 @@ int path_open_in_root(int rootfd, const char *path, uint64_t flags, mode_t mode)
 	return fd;
 }
 
-// Opens or makes the directory `prefix`; `dirfd` is its parent, if that is open already, and `name` its last component.
+// Opens or makes the directory `prefix`; `dirfd` is its parent, if that is open already, and `name`
+// its last component.
 static int step_into(int rootfd, const char *prefix, int dirfd, const char *name, mode_t mode)
 {
 	int fd = path_open_in_root(rootfd, prefix, O_PATH | O_DIRECTORY, 0);
@@ -88,7 +90,8 @@ int path_mkdirs_in_root(int rootfd, const char *path, mode_t mode, struct err *e
 	if (strlen(path) >= sizeof(prefix))
 		return err_sysn(err, ENAMETOOLONG, "create directory %s", path);
 
-	// From the top, one component at a time: what exists is entered, what does not is made in the directory that is open.
+	// From the top, one component at a time: what exists is entered, what does not is made in
+	// the directory that is open.
 	scope_fd int dir = path_open_in_root(rootfd, "/", O_PATH | O_DIRECTORY, 0);
 	if (dir < 0)
 		return err_sys(err, "open the root directory");

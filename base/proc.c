@@ -13,7 +13,8 @@ struct proc_stat {
 	uint64_t start_time;
 };
 
-// proc_pid_stat(5). The command name, field 2, may hold blanks and parentheses: the last `)` ends it.
+// proc_pid_stat(5). The command name, field 2, may hold blanks and parentheses: the last `)` ends
+// it.
 static int read_stat(pid_t pid, struct proc_stat *stat)
 {
 	char path[64], line[1024];
@@ -80,8 +81,8 @@ int proc_wait(pid_t pid)
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-// By the system call, since the C library refuses to touch the two signals that it keeps for itself,
-// which somebody else may have left ignored.
+// By the system call, since the C library refuses to touch the two signals that it keeps for
+// itself, which somebody else may have left ignored.
 void proc_reset_signals(void)
 {
 	static const uint64_t

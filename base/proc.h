@@ -1,7 +1,8 @@
 // proc: processes, and who they are.
 //
-// A pid is reused; a pid with its start time is not. What moat remembers of a process is that pair, and what it does to a process
-// it does through a pidfd that was opened first and checked against the pair after.
+// A pid is reused; a pid with its start time is not. What moat remembers of a process is that pair,
+// and what it does to a process it does through a pidfd that was opened first and checked against
+// the pair after.
 #pragma once
 
 #include "base/err.h"
@@ -24,8 +25,8 @@ bool proc_alive(const struct proc_id *id);
 // A pidfd for exactly this process. Returns the fd, or -ESRCH when it has gone.
 int proc_pidfd(const struct proc_id *id, struct err *err);
 
-// Waits for a child to end, across EINTR. Returns its exit status as a shell would tell it: the exit code, or 128 + the
-// signal's number. -1 with errno when it can't be waited for.
+// Waits for a child to end, across EINTR. Returns its exit status as a shell would tell it: the
+// exit code, or 128 + the signal's number. -1 with errno when it can't be waited for.
 int proc_wait(pid_t pid);
 
 // Gives this process default handling of all signals, and an empty mask, before it executes a

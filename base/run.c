@@ -16,8 +16,8 @@
 
 #define SELF_FD (STDERR_FILENO + 1)
 
-// In the child of vfork(2), which has our memory and nothing else of ours: on Linux it may call what
-// it likes, as long as it doesn't return.
+// In the child of vfork(2), which has our memory and nothing else of ours: on Linux it may call
+// what it likes, as long as it doesn't return.
 static void __attribute__((noreturn))
 become(const struct run *run, int input_fd, int output_fd, volatile int *code)
 {

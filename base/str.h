@@ -23,14 +23,16 @@ bool str_ends(const char *str, const char *suffix);
 // Well-formed UTF-8 (Unicode 15, table 3-7): no overlong forms, no surrogates.
 bool str_is_utf8(const char *str);
 
-// Whole-string decimal numbers: no sign for the unsigned ones, no blanks, no leading `+`, no trailing text, no overflow.
-// Return 0, -EINVAL (not a number) or -ERANGE, and leave *value alone on failure.
+// Whole-string decimal numbers: no sign for the unsigned ones, no blanks, no leading `+`, no
+// trailing text, no overflow. Return 0, -EINVAL (not a number) or -ERANGE, and leave *value alone
+// on failure.
 int str_to_u64(const char *str, uint64_t *value);
 int str_to_i64(const char *str, int64_t *value);
 int str_to_u32(const char *str, uint32_t *value);
 int str_to_int(const char *str, int *value);
 
-// A growing text: starts as {0}; `str` is NUL-terminated once something was added. Like the arena's, its allocations do not fail.
+// A growing text: starts as {0}; `str` is NUL-terminated once something was added. Like the
+// arena's, its allocations do not fail.
 struct text {
 	char *str;
 	size_t len, cap;

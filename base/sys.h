@@ -1,4 +1,5 @@
-// sys: system calls that the C library does not wrap, as thin functions that return -1 and set errno like any other.
+// sys: system calls that the C library does not wrap, as thin functions that return -1 and set
+// errno like any other.
 #pragma once
 
 #include <linux/openat2.h>

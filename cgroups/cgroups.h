@@ -126,8 +126,8 @@ int cgroup_join_fd(const struct cgroup_join *join);
 // cgroup_join_open() does it by itself for a group that was there before moat.
 int cgroup_join_by_write(struct cgroup_join *join, struct err *err);
 
-// In the child: joins what it wasn't cloned into. The child is to be cloned into cgroup_join_fd() and
-// to have one thread. The right to join is that of whoever called cgroup_join_open().
+// In the child: joins what it wasn't cloned into. The child is to be cloned into cgroup_join_fd()
+// and to have one thread. The right to join is that of whoever called cgroup_join_open().
 int cgroup_join(const struct cgroup_join *join, struct err *err);
 
 // The sub for cgroup_join_open() in which `pid`, a process of the container, lives in the v2

@@ -65,7 +65,8 @@ static int open_sub(const struct place *place, const char *sub, struct err *err)
 	return fd < 0 ? err_sys(err, "open the cgroup %s/%s", place->dir, sub) : fd;
 }
 
-// Opened by the parent: the child may be in another mount namespace, and another user, by the time it joins.
+// Opened by the parent: the child may be in another mount namespace, and another user, by the time
+// it joins.
 static int open_tasks(const struct place *place, const char *sub, struct err *err)
 {
 	int tasks;

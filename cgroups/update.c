@@ -108,9 +108,9 @@ static bool has_write(const struct place *place, const char *value)
 	return false;
 }
 
-// The plan closes all v1 devices before it opens some, which the kernel refuses once there are groups
-// below, and which would fail whoever opens one meanwhile. From one list of exceptions to another only
-// the differences are written. (A group that may do everything shows no exceptions.)
+// The plan closes all v1 devices before it opens some, which the kernel refuses once there are
+// groups below, and which would fail whoever opens one meanwhile. From one list of exceptions to
+// another only the differences are written. (A group that may do everything shows no exceptions.)
 static int narrow_device_writes(struct place *place, struct arena *arena, struct err *err)
 {
 	const struct place planned = *place;

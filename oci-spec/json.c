@@ -56,7 +56,8 @@ static struct json *add_node(struct parser *parser, enum json_type type)
 	return node;
 }
 
-// Fails at the path of what is open, and of its member `key`, or of the array's item that would come next.
+// Fails at the path of what is open, and of its member `key`, or of the array's item that would
+// come next.
 static int refuse_at(struct parser *parser, const char *key, const char *fault)
 {
 	scope_text struct text path = { 0 };

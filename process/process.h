@@ -146,10 +146,10 @@ int process_report_err(const struct process_report *report, struct err *err);
 
 // ---- beside it: another file of the container ----
 
-// A launcher that only does execve(path, argv, envp), with nothing of moat's in sight: for a program
-// of the container that moat's image must not execute itself (a hook that is `#!/proc/self/exe`).
-// Returns a descriptor for execveat(2), the caller's; the launcher expects to have it as descriptor
-// PROCESS_LAUNCHER_FD, which it closes. A program that can't be executed makes it say so on standard
-// error and exit with status 1.
+// A launcher that only does execve(path, argv, envp), with nothing of moat's in sight: for a
+// program of the container that moat's image must not execute itself (a hook that is
+// `#!/proc/self/exe`). Returns a descriptor for execveat(2), the caller's; the launcher expects to
+// have it as descriptor PROCESS_LAUNCHER_FD, which it closes. A program that can't be executed
+// makes it say so on standard error and exit with status 1.
 #define PROCESS_LAUNCHER_FD 3
 int process_launcher_open(const char *path, char *const *argv, char *const *envp, struct err *err);

@@ -39,8 +39,8 @@ __attribute__((format(printf, 2, 3))) static int put(char *path, const char *fmt
 	return -1;
 }
 
-// Puts the content of the link `name`, which leads nowhere yet, in place of it. What is no link, or no
-// longer, is left for the next step to open.
+// Puts the content of the link `name`, which leads nowhere yet, in place of it. What is no link, or
+// no longer, is left for the next step to open.
 static int splice_link(int root_fd, struct walk *walk, const char *name, const char *rest)
 {
 	char link[PATH_MAX];

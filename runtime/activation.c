@@ -14,7 +14,8 @@
 #define NOTIFY_NAME   "notify.sock"
 #define NOTIFY_TARGET "/run/notify"
 
-// The sockets are for the process that LISTEN_PID names; engines that don't set it mean whoever they start.
+// The sockets are for the process that LISTEN_PID names; engines that don't set it mean whoever
+// they start.
 static int count_listen_fds(void)
 {
 	const char *pid_text = getenv("LISTEN_PID"), *count_text = getenv("LISTEN_FDS");
@@ -127,7 +128,8 @@ static int tell_manager(const char *path, const char *message, struct err *err)
 	if (strlen(path) >= sizeof(addr.sun_path))
 		return err_sysn(err, ENAMETOOLONG, "NOTIFY_SOCKET %s", path);
 	memcpy(addr.sun_path, path, strlen(path));
-	// `@` stands for the NUL that an abstract address begins with; such an address has no NUL at its end.
+	// `@` stands for the NUL that an abstract address begins with; such an address has no NUL
+	// at its end.
 	if (addr.sun_path[0] == '@')
 		addr.sun_path[0] = '\0';
 	socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));

@@ -9,8 +9,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-// What goes over the wire begins with a tag: 0 is `ok`, -errno an error whose text follows. A positive one is the `code` that
-// a struct process_report begins with.
+// What goes over the wire begins with a tag: 0 is `ok`, -errno an error whose text follows. A
+// positive one is the `code` that a struct process_report begins with.
 struct message {
 	int32_t tag;
 	char text[ERR_MSG_MAX];

@@ -1,8 +1,9 @@
 // channel: how two processes of moat that build or start a container tell each other how it goes.
 //
-// A sequenced-packet socket; each message is either `ok`, a whole error, or the report of the launcher (process/process.h),
-// which speaks the same socket as the last one that holds it. The end of the stream without a message means, according to where one is, that the
-// other side died or that it became the container's program.
+// A sequenced-packet socket; each message is either `ok`, a whole error, or the report of the
+// launcher (process/process.h), which speaks the same socket as the last one that holds it. The end
+// of the stream without a message means, according to where one is, that the other side died or
+// that it became the container's program.
 #pragma once
 
 #include "base/err.h"
@@ -14,11 +15,13 @@ int channel_pair(int ends[2], struct err *err);
 void channel_ok(int fd);
 void channel_fail(int fd, const struct err *err);
 
-// Waits for a message: 1 for `ok`, 0 at the end of the stream, negative errno with the peer's error in *err.
+// Waits for a message: 1 for `ok`, 0 at the end of the stream, negative errno with the peer's error
+// in *err.
 int channel_wait(int fd, struct err *err);
 
-// The gate: the listening socket `gate` in a container's directory, at which the init waits for `moat start`.
-// gate_open() makes the socket without a name, so that the init can inherit it; gate_publish() gives it its name.
+// The gate: the listening socket `gate` in a container's directory, at which the init waits for
+// `moat start`. gate_open() makes the socket without a name, so that the init can inherit it;
+// gate_publish() gives it its name.
 int gate_open(struct err *err);
 int gate_publish(int fd, int dirfd, struct err *err);
 

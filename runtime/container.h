@@ -2,11 +2,13 @@
 //
 //     state.json     what moat remembers (oci-spec/state.h)
 //     config.json    the bundle's configuration as it was at `create`
-//     gate           the socket at which the init waits for `start` (runtime/gate.h)
+//     gate           the socket at which the init waits for `start` (runtime/channel.h)
 //
-// A directory without state.json is a creation that never came to own anything else: the record is written before the first
-// cgroup is made, and the init's pid when the init waits for `start`. Whoever changes a container holds an exclusive flock(2) on its directory; whoever only looks does without, since state.json is replaced whole.
-// Names that are no container ids, as `@seccomp`, are free for other things below ROOT.
+// A directory without state.json is a creation that never came to own anything else: the record is
+// written before the first cgroup is made, and the init's pid when the init waits for `start`.
+// Whoever changes a container holds an exclusive flock(2) on its directory; whoever only looks does
+// without, since state.json is replaced whole. Names that are no container ids, as `@seccomp`, are
+// free for other things below ROOT.
 #pragma once
 
 #include "base/arena.h"
@@ -23,7 +25,7 @@ struct container {
 	bool has_record; // state.json was there
 	struct container_state state;
 	const struct oci_spec *spec; // NULL until container_load_spec()
-	struct cgroup *cgroup;	     // NULL until container_cgroup()
+	struct cgroup *cgroup;	     // NULL until container_open_cgroup()
 };
 
 enum container_access {
@@ -42,14 +44,14 @@ int container_open_root(const struct runtime *rt, struct err *err);
 int container_new(const struct runtime *rt, const char *id, struct container *container,
 		  struct err *err);
 
-// Opens a container. -ENOENT: `container ID does not exist`. -EAGAIN: it has no record (yet). To salvage one
-// without a good record, what can be told of it is told from its config.json: the cgroup. Then has_record is
-// false.
+// Opens a container. -ENOENT: `container ID does not exist`. -EAGAIN: it has no record (yet). To
+// salvage one without a good record, what can be told of it is told from its config.json: the
+// cgroup. Then has_record is false.
 int container_open(const struct runtime *rt, const char *id, enum container_access access,
 		   struct container *container, struct err *err);
 
-// Gives up the lock of a container that is new or opened for a change, so that other verbs may act on it, and takes it
-// again. -ENOENT: it was deleted meanwhile.
+// Gives up the lock of a container that is new or opened for a change, so that other verbs may act
+// on it, and takes it again. -ENOENT: it was deleted meanwhile.
 void container_unlock(const struct container *container);
 int container_relock(const struct container *container, struct err *err);
 
@@ -63,13 +65,15 @@ int container_save(struct container *container, struct err *err);
 // Loads config.json into container->spec.
 int container_load_spec(struct container *container, struct err *err);
 
-// Opens the container's cgroup into container->cgroup; it may be gone, or none (driver `disabled`), which is no error.
+// Opens the container's cgroup into container->cgroup; it may be gone, or none (driver `disabled`),
+// which is no error.
 int container_open_cgroup(struct container *container, struct err *err);
 
 // What the container is doing now: from the record, the init's process, the freezer and the gate.
 int container_status(struct container *container, enum container_status *status, struct err *err);
 
-// As container_status(), and an error unless the container is created or running: `container ID is not running`. What `exec` and its like need.
+// As container_status(), and an error unless the container is created or running: `container ID is
+// not running`. What `exec` and its like need.
 int container_require_running(struct container *container, struct err *err);
 
 // Removes the directory and what is in it.

@@ -60,8 +60,8 @@ static bool has_cgroup(const struct creation *c)
 	return c->rt->cgroup_driver != CGROUP_DISABLED;
 }
 
-// What a cgroup mount of the container shows in one hierarchy of the host: its own cgroup, or, where it has none, the one that it
-// stays in.
+// What a cgroup mount of the container shows in one hierarchy of the host: its own cgroup, or,
+// where it has none, the one that it stays in.
 static const char *shown_cgroup(const struct creation *c, const struct cgroup_hierarchy *hierarchy)
 {
 	if (has_cgroup(c))
@@ -237,7 +237,8 @@ static void undo_cgroup(struct creation *c)
 {
 	struct err err;
 
-	// Also where the one fails: an empty group can be removed when there is no descriptor left to list it with.
+	// Also where the one fails: an empty group can be removed when there is no descriptor left
+	// to list it with.
 	if (cgroup_kill(c->container.cgroup, SIGKILL, &err) < 0)
 		log_warn("%s", err.msg);
 	if (cgroup_delete(c->container.cgroup, &err) < 0)
@@ -249,8 +250,8 @@ static int step_sources(struct creation *c, struct err *err)
 	return rootfs_prepare(c->rootfs_plan, err);
 }
 
-// What was opened for the init to inherit. Its end of the channel above all: while the parent holds that too, it would
-// never see the init end.
+// What was opened for the init to inherit. Its end of the channel above all: while the parent holds
+// that too, it would never see the init end.
 static void release_inheritance(struct creation *c)
 {
 	replace_fd(&c->init_channel, -1);
@@ -420,8 +421,8 @@ static int meet(struct creation *c, struct err *err)
 	return ret < 0 ? ret : 0;
 }
 
-// The init gets the parent's end of everything but what it needs closed at once: a parent that dies must be noticed, and the lock on the
-// container is the parent's.
+// The init gets the parent's end of everything but what it needs closed at once: a parent that dies
+// must be noticed, and the lock on the container is the parent's.
 static void become_init(struct creation *c)
 {
 	replace_fd(&c->channel, take_fd(&c->init_channel));

@@ -1,8 +1,10 @@
 // create: a container out of a bundle, as one table of steps.
 //
-// Two processes walk the same table (create.c): the parent, which is `moat create` or `moat run`, and the init, which the step
-// `spawn` bears. Each takes the rows of its side in order; at a barrier each waits for the other. When a step of the parent fails, or the init says that one of its own did,
-// the parent undoes its finished steps backwards; the init and all it did in its namespaces go with the `spawn` step.
+// Two processes walk the same table (create.c): the parent, which is `moat create` or `moat run`,
+// and the init, which the step `spawn` bears. Each takes the rows of its side in order; at a
+// barrier each waits for the other. When a step of the parent fails, or the init says that one of
+// its own did, the parent undoes its finished steps backwards; the init and all it did in its
+// namespaces go with the `spawn` step.
 //
 // runtime.md, "Lifecycle" 1 to 5.
 #pragma once
@@ -51,7 +53,8 @@ struct create_settings {
 
 enum side { SIDE_PARENT, SIDE_INIT, SIDE_BOTH };
 
-// A container that is being made. Both sides have it: the init inherits the parent's as it was at `spawn`.
+// A container that is being made. Both sides have it: the init inherits the parent's as it was at
+// `spawn`.
 struct creation {
 	const struct runtime *rt;
 	const struct create_settings *settings;
@@ -89,12 +92,13 @@ struct creation {
 void creation_init(struct creation *c, const struct runtime *rt,
 		   const struct create_settings *settings, const char *id);
 
-// Makes the container. On success the init waits to be started: gated, at the gate; else at c->channel. On failure
-// nothing of it is left, and the error names the step.
+// Makes the container. On success the init waits to be started: gated, at the gate; else at
+// c->channel. On failure nothing of it is left, and the error names the step.
 int create_container(struct creation *c, struct err *err);
 
 // Ends a creation on the parent's side: closes what is open. The container lives on.
 void creation_close(struct creation *c);
 
-// Undoes a creation that succeeded, as if its last step had failed: for `run`, when the start fails.
+// Undoes a creation that succeeded, as if its last step had failed: for `run`, when the start
+// fails.
 void creation_undo(struct creation *c);

@@ -1,5 +1,5 @@
-// fault: lets a test choose a step of a creation and make it fail, or kill the runtime there. Compiled in only by
-// --enable-test-hooks; otherwise every call is nothing.
+// fault: lets a test choose a step of a creation and make it fail, or kill the runtime there.
+// Compiled in only by --enable-test-hooks; otherwise every call is nothing.
 //
 //     MOAT_FAIL_STEP=NAME   the step NAME fails instead of running
 //     MOAT_KILL_STEP=NAME   the process that is about to run the step NAME kills itself

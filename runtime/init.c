@@ -34,7 +34,8 @@ int init_mounts(struct creation *c, struct err *err)
 	return rootfs_mount(c->rootfs_plan, err);
 }
 
-// Hooks that run in the container's namespaces are told the pid that it has there, as it is for whoever reads it there.
+// Hooks that run in the container's namespaces are told the pid that it has there, as it is for
+// whoever reads it there.
 static const char *hook_state(struct creation *c, enum container_status status)
 {
 	c->container.state.init.pid = getpid();
@@ -60,7 +61,8 @@ int init_terminal(struct creation *c, struct err *err)
 {
 	if (c->spec->process->terminal)
 		return terminal_route_send(&c->terminal, c->spec->process->console_size, err);
-	// A session of its own: the caller's signals and controlling terminal are not the container's.
+	// A session of its own: the caller's signals and controlling terminal are not the
+	// container's.
 	setsid();
 	return 0;
 }
@@ -82,7 +84,8 @@ int init_settle(struct creation *c, struct err *err)
 	return c->payload->settle(c, err);
 }
 
-// Returns the channel on which whoever starts the container waits for how that goes. The word to go comes on it, too.
+// Returns the channel on which whoever starts the container waits for how that goes. The word to go
+// comes on it, too.
 static int wait_for_start(struct creation *c, struct err *err)
 {
 	scope_fd int conn = -1;
@@ -111,8 +114,9 @@ void init_start(struct creation *c)
 {
 	struct err err = { 0 };
 
-	// The pid namespace may hold others from here on: an `exec`, or a pod's neighbours. They shall not trace this process, which still has all
-	// rights. (Not earlier: limits are set through /proc/PID, which an ordinary user may write only while it is dumpable.)
+	// The pid namespace may hold others from here on: an `exec`, or a pod's neighbours. They
+	// shall not trace this process, which still has all rights. (Not earlier: limits are set
+	// through /proc/PID, which an ordinary user may write only while it is dumpable.)
 	prctl(PR_SET_DUMPABLE, 0);
 	int conn = wait_for_start(c, &err);
 

@@ -1,7 +1,8 @@
 // init: the container's first process on its way from `spawn` to the payload.
 //
-// It was cloned from the parent and has its memory: spec, plans, open descriptors. What it does is trusted code in a place that grows ever more
-// hostile: from its step `enter` on, every path is the container's.
+// It was cloned from the parent and has its memory: spec, plans, open descriptors. What it does is
+// trusted code in a place that grows ever more hostile: from its step `enter` on, every path is the
+// container's.
 #pragma once
 
 #include "runtime/create.h"
@@ -17,5 +18,6 @@ int init_sysctl(struct creation *c, struct err *err);
 int init_seal(struct creation *c, struct err *err);
 int init_settle(struct creation *c, struct err *err);
 
-// When all steps are done: waits to be started, runs the startContainer hooks and becomes the payload. Does not return.
+// When all steps are done: waits to be started, runs the startContainer hooks and becomes the
+// payload. Does not return.
 void init_start(struct creation *c) __attribute__((noreturn));

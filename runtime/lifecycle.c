@@ -11,7 +11,8 @@
 #include <fcntl.h>
 #include <poll.h>
 
-// How long a killed init may take to be gone: it may sit in an uninterruptible system call, on a dead network mount say.
+// How long a killed init may take to be gone: it may sit in an uninterruptible system call, on a
+// dead network mount say.
 #define DEATH_TIMEOUT_MS 10000
 
 static int run_poststart(struct container *container, struct err *err)

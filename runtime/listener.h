@@ -1,6 +1,8 @@
-// listener: the agent that answers for a seccomp profile with SCMP_ACT_NOTIFY: the way to it, and what it is told.
+// listener: the agent that answers for a seccomp profile with SCMP_ACT_NOTIFY: the way to it, and
+// what it is told.
 //
-// The listener's descriptor itself is sent by the launcher (process/process.h), right after it has loaded the filter.
+// The listener's descriptor itself is sent by the launcher (process/process.h), right after it has
+// loaded the filter.
 //
 // config-linux.md "Seccomp" (listenerPath, listenerMetadata) and "The Container Process State".
 #pragma once
@@ -23,8 +25,8 @@ struct listener {
 // Before the process is born: connects, if `seccomp` (NULL: none) has a listenerPath.
 int listener_open(struct listener *listener, const struct oci_seccomp *seccomp, struct err *err);
 
-// In the process: composes the message about itself, in `arena`. `state` is the container's; its init's pid is taken as
-// it is, or, if 0, is the caller's.
+// In the process: composes the message about itself, in `arena`. `state` is the container's; its
+// init's pid is taken as it is, or, if 0, is the caller's.
 int listener_describe(struct listener *listener, const struct oci_seccomp *seccomp,
 		      const struct container_state *state, struct arena *arena, struct err *err);
 

@@ -1,7 +1,7 @@
 // options: command lines as tables.
 //
-// A verb declares a struct for its settings and one row for each option, naming the member that the option fills. Parsing,
-// the messages about bad input and --help all come from the rows.
+// A verb declares a struct for its settings and one row for each option, naming the member that the
+// option fills. Parsing, the messages about bad input and --help all come from the rows.
 #pragma once
 
 #include "base/arena.h"
@@ -26,17 +26,17 @@ struct option_row {
 	const char *help;
 };
 
-// What is on the command line: before options_parse() the word that precedes the options, and all behind it;
-// afterwards the positional arguments.
+// What is on the command line: before options_parse() the word that precedes the options, and all
+// behind it; afterwards the positional arguments.
 struct option_rest {
 	int argc;
 	char **argv; // NULL-terminated
 };
 
-// Fills `settings` from the options in `rest`, and leaves the positional arguments there. With `permute`, options may
-// follow positional arguments; without, the first positional argument ends the options, as for verbs
-// that pass the rest on. Returns 1 when --help was asked for. -EINVAL: unknown option, missing or bad
-// value.
+// Fills `settings` from the options in `rest`, and leaves the positional arguments there. With
+// `permute`, options may follow positional arguments; without, the first positional argument ends
+// the options, as for verbs that pass the rest on. Returns 1 when --help was asked for. -EINVAL:
+// unknown option, missing or bad value.
 int options_parse(const struct option_row *rows, bool permute, void *settings, struct arena *arena,
 		  struct option_rest *rest, struct err *err);
 

@@ -1,4 +1,5 @@
-// runtime: what the verbs share: the settings of the command line before the verb, and the verbs themselves.
+// runtime: what the verbs share: the settings of the command line before the verb, and the verbs
+// themselves.
 #pragma once
 
 #include "base/arena.h"
@@ -18,8 +19,8 @@ struct runtime {
 	struct arena *arena; // lives as long as the program
 };
 
-// One verb. `run` gets the settings already parsed and returns the exit status of the program (0 or more), or a negative
-// errno with err filled.
+// One verb. `run` gets the settings already parsed and returns the exit status of the program (0 or
+// more), or a negative errno with err filled.
 struct verb {
 	const char *name;
 	const char *usage;   // the positional arguments, as `ID [SIGNAL]`

@@ -1,4 +1,5 @@
-// seccomp_cache: where compiled seccomp filters are kept: ROOT/@seccomp, a name that no container can have.
+// seccomp_cache: where compiled seccomp filters are kept: ROOT/@seccomp, a name that no container
+// can have.
 #pragma once
 
 #include "base/err.h"

@@ -30,7 +30,8 @@ bool self_is_exposed(const struct oci_spec *spec, bool exec)
 		joins_pids |= ns->type == OCI_NS_PID && ns->path;
 		has_users |= ns->type == OCI_NS_USER;
 	}
-	// What a container may do in a user namespace of its own doesn't reach moat, which comes from outside of it.
+	// What a container may do in a user namespace of its own doesn't reach moat, which comes
+	// from outside of it.
 	return !has_users && (joins_pids || (exec && may_trace(spec->process)));
 }
 

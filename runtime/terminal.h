@@ -1,5 +1,5 @@
-// terminal: the way of a terminal's master from the process that opens it (runtime/console.h) to whoever relays it: the engine behind
-// --console-socket, or moat itself in the foreground.
+// terminal: the way of a terminal's master from the process that opens it (runtime/console.h) to
+// whoever relays it: the engine behind --console-socket, or moat itself in the foreground.
 #pragma once
 
 #include "base/err.h"
@@ -16,11 +16,13 @@ struct terminal_route {
 		.to = -1, .from = -1 \
 	}
 
-// Lays the route, before the process is born. A terminal that is not in the foreground needs `console_socket` (NULL: none), and nothing else may have one: -EINVAL.
+// Lays the route, before the process is born. A terminal that is not in the foreground needs
+// `console_socket` (NULL: none), and nothing else may have one: -EINVAL.
 int terminal_route_open(struct terminal_route *route, bool terminal, bool foreground,
 			const char *console_socket, struct err *err);
 
-// In the process, inside its root: opens the terminal, makes it the standard streams, and sends the master.
+// In the process, inside its root: opens the terminal, makes it the standard streams, and sends the
+// master.
 struct oci_console_size;
 int terminal_route_send(struct terminal_route *route, const struct oci_console_size *size,
 			struct err *err);

@@ -1,6 +1,7 @@
 // events: a container's figures, again and again, and a word when the out-of-memory killer strikes.
 //
-// One JSON object a line, in the form that runc gave engines: {"type": "stats"|"oom", "id": ID, "data": {…}}.
+// One JSON object a line, in the form that runc gave engines: {"type": "stats"|"oom", "id": ID,
+// "data": {…}}.
 
 #include "base/scope.h"
 #include "base/str.h"

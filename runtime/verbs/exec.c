@@ -1,7 +1,7 @@
 // exec: another process in a running container.
 //
-// The process is born in the container's namespaces (ns_spawn_into), joins its cgroup, and is confined like the container's own; moat
-// stays outside, to relay, wait and tell its exit status.
+// The process is born in the container's namespaces (ns_spawn_into), joins its cgroup, and is
+// confined like the container's own; moat stays outside, to relay, wait and tell its exit status.
 
 #include "base/io.h"
 #include "base/scope.h"
@@ -131,7 +131,8 @@ static struct oci_capabilities *add_caps(const struct oci_capabilities *old,
 
 	if (old)
 		*caps = *old;
-	// Like runc: in the inheritable and ambient sets only where the container has such sets at all.
+	// Like runc: in the inheritable and ambient sets only where the container has such sets at
+	// all.
 	for (size_t i = 0; i < ARRAY_SIZE(sets); i++)
 		if (i < 3 || sets[i]->n)
 			*sets[i] = join_strings(sets[i], more, arena);
@@ -282,8 +283,8 @@ static void __attribute__((noreturn)) become_process(struct execution *e)
 	_exit(1);
 }
 
-// Until the child has become its program. It gets its word to go before it asks for it, so that it needn't sleep for
-// that; but where moat has a terminal to make ready, only then.
+// Until the child has become its program. It gets its word to go before it asks for it, so that it
+// needn't sleep for that; but where moat has a terminal to make ready, only then.
 static int supervise(struct execution *e, struct err *err)
 {
 	const struct settings *settings = e->settings;

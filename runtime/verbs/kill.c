@@ -18,7 +18,8 @@ static const struct option_row options[] = {
 };
 #undef AT
 
-// 0 asks whether there is a process, as for kill(2). `TERM`, `SIGTERM`, `15`, `RTMIN+3` or `RTMAX-2`, in any case of letters.
+// 0 asks whether there is a process, as for kill(2). `TERM`, `SIGTERM`, `15`, `RTMIN+3` or
+// `RTMAX-2`, in any case of letters.
 static int parse_signal(const char *word, struct err *err)
 {
 	const char *name = strncasecmp(word, "SIG", 3) == 0 ? word + 3 : word;

@@ -56,7 +56,8 @@ static void print_json(const struct row *rows, size_t n)
 	puts(json.str);
 }
 
-// What is being created or deleted right now, or can't be read, is left out: the list is of what is there.
+// What is being created or deleted right now, or can't be read, is left out: the list is of what is
+// there.
 static size_t load_rows(const struct runtime *rt, const struct oci_strings *ids, struct row *rows)
 {
 	struct err err;

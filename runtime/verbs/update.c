@@ -95,7 +95,8 @@ static const struct limit_row {
 #undef ROW
 };
 
-// A number with one of the units b, k, m, g, t (powers of 1024, perhaps with a `b` or `ib` behind), or -1.
+// A number with one of the units b, k, m, g, t (powers of 1024, perhaps with a `b` or `ib` behind),
+// or -1.
 static int parse_bytes(const char *text, int64_t *bytes)
 {
 	static const char units[] = "bkmgt";

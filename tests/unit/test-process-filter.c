@@ -430,7 +430,8 @@ static void test_compact_random(void)
 #endif
 }
 
-// Conditions on arguments beyond the reach of one jump, and more ranges than one block of the tree has.
+// Conditions on arguments beyond the reach of one jump, and more ranges than one block of the tree
+// has.
 static void test_compact_large(void)
 {
 #ifdef __x86_64__

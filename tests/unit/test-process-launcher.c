@@ -309,7 +309,8 @@ static void test_enter(void)
 	is_int(outcome.status, 0);
 }
 
-// A user namespace as an ordinary user gets it: one user and group, and no say about the other groups.
+// A user namespace as an ordinary user gets it: one user and group, and no say about the other
+// groups.
 static void map_only(unsigned int id)
 {
 	const unsigned int uid = geteuid(), gid = getegid();
@@ -375,7 +376,8 @@ static void test_user_namespace(void)
 	is_str(err.msg,
 	       "setgroups: operation not permitted (does the user namespace deny setgroups?)");
 
-	// No user 0: the capabilities reach the launcher another way, and go no further than they should.
+	// No user 0: the capabilities reach the launcher another way, and go no further than they
+	// should.
 	process.user.additional_gids.n = 0;
 	process.user.uid = process.user.gid = 1000;
 	run(&(struct run){ .plan = plan, .before = map_user }, &outcome);
@@ -389,8 +391,8 @@ static void test_user_namespace(void)
 	is_str(err.msg, "setuid 5: invalid argument (is the user mapped in the user namespace?)");
 }
 
-// Without no_new_privs and CAP_SYS_ADMIN the profile need allow no more than capset and execve of what we do; with the one
-// or the other not even capset.
+// Without no_new_privs and CAP_SYS_ADMIN the profile need allow no more than capset and execve of
+// what we do; with the one or the other not even capset.
 static void test_seccomp(void)
 {
 	scope_arena struct arena arena = { 0 };
