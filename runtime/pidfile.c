@@ -38,9 +38,14 @@ int pidfd_send(const char *path, int pidfd, struct err *err)
 
 int preserved_fds_check(int count, struct err *err)
 {
-	for (int fd = 3; fd < 3 + count; fd++)
-		if (fcntl(fd, F_GETFD) < 0)
+	for (int i = 0; i < count; i++) {
+		const int fd = 3 + i;
+		const int flags = fcntl(fd, F_GETFD);
+
+		// What moat was given can't be close-on-exec; what it has opened itself is.
+		if (flags < 0 || flags & FD_CLOEXEC)
 			return err_set(err, EBADF, "--preserve-fds %d: descriptor %d is not open",
 				       count, fd);
+	}
 	return 0;
 }

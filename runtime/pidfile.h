@@ -11,6 +11,6 @@ int pidfile_write(const char *path, pid_t pid, struct err *err);
 // Connects to the Unix socket and sends the pidfd.
 int pidfd_send(const char *path, int pidfd, struct err *err);
 
-// Descriptors 3 to 2+count are there, for --preserve-fds: a number that is free would be given to
-// something of moat's own. -EBADF
+// Descriptors 3 to 2+count came from moat's caller, for --preserve-fds: a number that is free would
+// be given to something of moat's own, or has been (the log). -EBADF
 int preserved_fds_check(int count, struct err *err);
