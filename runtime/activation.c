@@ -61,8 +61,10 @@ static void extend_env(struct oci_process *process, int listen_fds, struct arena
 
 static void add_mount(struct oci_spec *spec, const char *dir, struct arena *arena)
 {
-	static char *options[] = { (char *)"bind", (char *)"nosuid", (char *)"nodev",
-				   (char *)"noexec", NULL };
+	// A socket can be written to on a read-only mount; what the container would put beside it
+	// is `delete`'s to clear away.
+	static char *options[] = { (char *)"bind",  (char *)"ro",     (char *)"nosuid",
+				   (char *)"nodev", (char *)"noexec", NULL };
 	struct oci_mount *mounts = arena_new(arena, struct oci_mount, spec->mounts.n + 1);
 
 	if (spec->mounts.n)

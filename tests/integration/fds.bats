@@ -58,6 +58,17 @@ moat_with_fds() { timeout --foreground -k 5 60 $(moat_command) "$@"; }
 	assert_nothing_left
 }
 
+@test "fds: --preserve-fds doesn't take a descriptor of moat's own for the caller's" {
+	requires_moat "a log that --preserve-fds doesn't pass on"
+	set_args ls /proc/self/fd
+	# The log would be number 3.
+	# shellcheck disable=SC2046
+	attempt timeout -k 5 60 $(moat_command) --log "$T/log" run --preserve-fds 1 -b "$BUNDLE" "$ID" 3>&- 4>&-
+	assert_status 1
+	assert_has "$(<"$T/log")" "descriptor 3 is not open"
+	assert_nothing_left
+}
+
 @test "fds: --preserve-fds that is no count is an error" {
 	local count
 	for count in x 1.5 99999999999 -1; do
@@ -146,6 +157,13 @@ env_listen() { sh -c 'LISTEN_PID=$$ exec "$@"' sh $(moat_command) "$@"; }
 	assert_eq "$(<"$T/notify.out")" "MAINPID=$(container_pid)"$'\nREADY=1'
 	moat delete --force "$ID"
 	wait "$spawned" || :
+}
+
+@test "fds: NOTIFY_SOCKET: what the container would leave beside its socket doesn't stand in the way of delete" {
+	set_args sh -c 'mkdir -p /run/notify/a/b; touch /run/notify/c; :'
+	NOTIFY_SOCKET=$T/notify attempt moat run -b "$BUNDLE" "$ID"
+	moat delete --force "$ID"
+	assert_nothing_left
 }
 
 @test "fds: without NOTIFY_SOCKET the container has none" {
