@@ -255,6 +255,8 @@ static void __attribute__((noreturn)) become_process(struct execution *e)
 
 	replace_fd(&e->channel, -1);
 	replace_fd(&e->terminal.from, -1);
+	// A directory of the host's, from which a container that can trace this process would climb.
+	replace_fd(&e->container.dirfd, -1);
 	if (e->join)
 		ret = cgroup_join(e->join, &err);
 	if (ret == 0)
