@@ -57,8 +57,13 @@ int lifecycle_signal(struct container *container, int sig, bool all, struct err 
 	if (all && container->cgroup)
 		return cgroup_kill(container->cgroup, sig, err);
 	scope_fd int pidfd = proc_pidfd(&container->state.init, err);
-	if (pidfd < 0 || sys_pidfd_send_signal(pidfd, sig) < 0)
+	int ret = pidfd < 0 ? pidfd : sys_pidfd_send_signal(pidfd, sig);
+	if (pidfd >= 0 && ret < 0)
+		ret = err_sys(err, "signal process %d", container->state.init.pid);
+	if (ret == -ESRCH)
 		return err_set(err, ESRCH, "container not running");
+	if (ret < 0)
+		return ret;
 	// The v1 freezer holds even SIGKILL back.
 	if (sig != SIGKILL || !container->cgroup)
 		return 0;
@@ -72,7 +77,7 @@ static int kill_init(struct container *container, struct err *err)
 	scope_fd int pidfd = proc_pidfd(init, err);
 
 	if (pidfd < 0)
-		return 0;
+		return err->code == ESRCH ? 0 : -err->code;
 	struct pollfd gone = { .fd = pidfd, .events = POLLIN };
 	if (lifecycle_signal(container, SIGKILL, false, err) < 0 && err->code != ESRCH)
 		return -err->code;
