@@ -85,18 +85,17 @@ int init_settle(struct creation *c, struct err *err)
 }
 
 // Returns the channel on which whoever starts the container waits for how that goes. The word to go
-// comes on it, too.
+// comes on it, too; who goes away from the gate without it has started nothing.
 static int wait_for_start(struct creation *c, struct err *err)
 {
-	scope_fd int conn = -1;
+	scope_fd int conn = take_fd(&c->channel);
 
-	if (c->gate < 0) {
-		conn = take_fd(&c->channel);
-	} else {
-		replace_fd(&c->channel, -1);
-		conn = gate_wait(c->gate, err);
-	}
-	return conn >= 0 && channel_wait(conn, err) == 1 ? take_fd(&conn) : -1;
+	if (c->gate < 0)
+		return channel_wait(conn, err) == 1 ? take_fd(&conn) : -1;
+	do
+		replace_fd(&conn, gate_wait(c->gate, err));
+	while (conn >= 0 && channel_wait(conn, err) != 1);
+	return take_fd(&conn);
 }
 
 static int run_start_hooks(struct creation *c, struct err *err)

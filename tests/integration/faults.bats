@@ -272,3 +272,15 @@ each_step_kills() {
 		assert_nothing_left
 	done
 }
+
+@test "faults: a start that is killed before it has said so leaves the container to be started" {
+	strace -o /dev/null true 2>/dev/null || skip "host has no strace that works"
+	requires_moat "a gate that waits for the word"
+	create_container
+	# shellcheck disable=SC2046
+	attempt timeout -k 5 60 strace -qq -o /dev/null -e inject=sendmsg:error=EIO:signal=KILL:when=1 \
+		$(moat_command) start "$ID"
+	[ "$status" -ne 0 ] || fail "start was not killed"
+	moat start "$ID"
+	wait_for 5 has_status running
+}
