@@ -208,9 +208,10 @@ int ns_birth_give(const struct ns_birth *birth, struct ns_spawn *spawn, struct e
 			await_go(&channel);
 		return 0;
 	}
-	ret = talk ? do_parents_part(birth, &channel, pid, err) : 0;
-	if (ret == 0 && spawn->pidfd < 0)
+	if (spawn->pidfd < 0)
 		ret = err_sys(err, "pidfd of the new process");
+	else if (talk)
+		ret = do_parents_part(birth, &channel, pid, err);
 	if (ret < 0) {
 		abort_child(pid, spawn);
 		return ret;
