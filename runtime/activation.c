@@ -113,6 +113,8 @@ int activation_listen(const struct container *container, int *sock, struct err *
 		return 0;
 	snprintf(addr.sun_path, sizeof(addr.sun_path),
 		 "/proc/self/fd/%d/" NOTIFY_DIR "/" NOTIFY_NAME, container->dirfd);
+	// A `start` that was cut short has left one.
+	unlinkat(container->dirfd, NOTIFY_DIR "/" NOTIFY_NAME, 0);
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	// Whatever user the process runs as may write to it.
 	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||

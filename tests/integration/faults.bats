@@ -276,7 +276,11 @@ each_step_kills() {
 @test "faults: a start that is killed before it has said so leaves the container to be started" {
 	strace -o /dev/null true 2>/dev/null || skip "host has no strace that works"
 	requires_moat "a gate that waits for the word"
-	create_container
+	# The notify socket that the first one has made is not in the second one's way.
+	spawn "$HELPERS/notifyd" "$T/notify" >"$T/notify.out"
+	wait_for 5 test -S "$T/notify"
+	set_args sh -c 'probe notify READY=1; sleep 1000'
+	NOTIFY_SOCKET=$T/notify create_container
 	# shellcheck disable=SC2046
 	attempt timeout -k 5 60 strace -qq -o /dev/null -e inject=sendmsg:error=EIO:signal=KILL:when=1 \
 		$(moat_command) start "$ID"
