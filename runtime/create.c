@@ -12,6 +12,7 @@
 #include "runtime/fault.h"
 #include "runtime/hooks.h"
 #include "runtime/init.h"
+#include "runtime/lifecycle.h"
 #include "runtime/pidfile.h"
 #include "runtime/self.h"
 
@@ -201,6 +202,7 @@ static void undo_record(struct creation *c)
 {
 	struct err err;
 
+	lifecycle_poststop(&c->container);
 	if (container_remove(&c->container, &err) < 0)
 		log_warn("%s", err.msg);
 }

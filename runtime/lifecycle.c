@@ -25,29 +25,6 @@ static int run_poststart(struct container *container, struct err *err)
 	return hooks_run("poststart", &hooks->poststart, state, strlen(state), err);
 }
 
-int lifecycle_start(struct container *container, int conn, int *notify, struct err *err)
-{
-	struct err ignored;
-	scope_fd int sock = -1;
-
-	*notify = -1;
-	if (activation_listen(container, &sock, err) < 0)
-		return -err->code;
-	channel_ok(conn);
-	int ret = channel_wait(conn, err);
-	if (unlinkat(container->dirfd, "gate", 0) < 0 && errno != ENOENT && ret >= 0)
-		ret = err_sys(err, "remove the gate");
-	if (ret < 0)
-		return err_wrap(err, "start");
-	if (container_load_spec(container, err) < 0 || run_poststart(container, err) < 0) {
-		lifecycle_signal(container, SIGKILL, false, &ignored);
-		return -err->code;
-	}
-	container_unlock(container);
-	*notify = take_fd(&sock);
-	return 0;
-}
-
 int lifecycle_signal(struct container *container, int sig, bool all, struct err *err)
 {
 	int frozen;
@@ -86,6 +63,47 @@ static int kill_init(struct container *container, struct err *err)
 	return 0;
 }
 
+int lifecycle_start(struct container *container, int conn, int *notify, struct err *err)
+{
+	struct err ignored;
+	scope_fd int sock = -1;
+
+	*notify = -1;
+	if (activation_listen(container, &sock, err) < 0)
+		return -err->code;
+	channel_ok(conn);
+	int ret = channel_wait(conn, err);
+	if (unlinkat(container->dirfd, "gate", 0) < 0 && errno != ENOENT && ret >= 0)
+		ret = err_sys(err, "remove the gate");
+	if (ret < 0) {
+		// It has ended or is about to; whoever deletes it next shall not find it alive.
+		kill_init(container, &ignored);
+		return err_wrap(err, "start");
+	}
+	if (container_load_spec(container, err) < 0 || run_poststart(container, err) < 0) {
+		kill_init(container, &ignored);
+		return -err->code;
+	}
+	container_unlock(container);
+	*notify = take_fd(&sock);
+	return 0;
+}
+
+void lifecycle_poststop(struct container *container)
+{
+	struct err err;
+
+	if (container_load_spec(container, &err) < 0) {
+		log_warn("%s: poststop hooks are skipped", err.msg);
+		return;
+	}
+	const struct oci_hooks *hooks = container->spec->hooks;
+	if (!hooks || hooks->poststop.n == 0)
+		return;
+	const char *state = container_hook_state(container, STATUS_STOPPED);
+	hooks_run_all("poststop", &hooks->poststop, state, strlen(state));
+}
+
 int lifecycle_destroy(struct container *container, struct err *err)
 {
 	if (kill_init(container, err) < 0 || container_open_cgroup(container, err) < 0)
@@ -95,12 +113,7 @@ int lifecycle_destroy(struct container *container, struct err *err)
 		return -err->code;
 	if (!container->has_record)
 		return container_remove(container, err);
-	if (container_load_spec(container, err) < 0)
-		log_warn("%s: poststop hooks are skipped", err->msg);
-	else if (container->spec->hooks && container->spec->hooks->poststop.n) {
-		const char *state = container_hook_state(container, STATUS_STOPPED);
-		hooks_run_all("poststop", &container->spec->hooks->poststop, state, strlen(state));
-	}
+	lifecycle_poststop(container);
 	return container_remove(container, err);
 }
 

@@ -171,6 +171,31 @@ all_kinds="prestart createRuntime createContainer startContainer poststart posts
 	done
 }
 
+@test "hooks: poststop runs after a create that failed, too" {
+	hook poststop "echo ran >>$T/poststop"
+	hook createRuntime 'exit 3'
+	fails 1 'createRuntime' create_container
+	assert_eq "$(<"$T/poststop")" ran
+	config 'del(.hooks.createRuntime)'
+	set_args /no/such/program
+	fails 1 '/no/such/program' create_container
+	assert_eq "$(<"$T/poststop")" $'ran\nran'
+	assert_nothing_left
+}
+
+@test "hooks: a start that failed leaves a container that has ended" {
+	requires_moat "start that waits for startContainer hooks"
+	skip_in_vm "no process of the host is in sight"
+	strace -o /dev/null true 2>/dev/null || skip "host has no strace that works"
+	hook startContainer 'exit 3'
+	create_container
+	# The init's end takes a while, so that it isn't luck if that is over.
+	spawn strace -qq -o /dev/null -e inject=exit_group:delay_enter=300000 -p "$(container_pid)"
+	wait_for 5 grep -qs 'TracerPid:.[1-9]' "/proc/$(container_pid)/status"
+	fails 1 'startContainer' moat start "$ID"
+	moat delete "$ID"
+}
+
 @test "hooks: a startContainer hook that fails fails start, and the program does not run" {
 	hook startContainer 'exit 3'
 	set_args sh -c 'echo ran >/tmp/ran'
