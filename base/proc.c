@@ -51,8 +51,13 @@ bool proc_alive(const struct proc_id *id)
 {
 	struct proc_stat stat = { 0 };
 
-	return id->pid > 0 && read_stat(id->pid, &stat) == 0 && stat.start_time == id->start_time &&
-	       stat.state != 'Z' && stat.state != 'X';
+	if (id->pid <= 0)
+		return false;
+	int ret = read_stat(id->pid, &stat);
+	// Only who is known to be gone is dead: there may just be no descriptor left to look with.
+	if (ret < 0)
+		return ret != -ESRCH;
+	return stat.start_time == id->start_time && stat.state != 'Z' && stat.state != 'X';
 }
 
 int proc_pidfd(const struct proc_id *id, struct err *err)

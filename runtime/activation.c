@@ -10,6 +10,9 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+// More than a process can have.
+#define MAX_LISTEN_FDS (1 << 20)
+
 #define NOTIFY_DIR    "notify"
 #define NOTIFY_NAME   "notify.sock"
 #define NOTIFY_TARGET "/run/notify"
@@ -21,7 +24,8 @@ static int count_listen_fds(void)
 	const char *pid_text = getenv("LISTEN_PID"), *count_text = getenv("LISTEN_FDS");
 	int pid, count;
 
-	if (!count_text || str_to_int(count_text, &count) < 0 || count < 0)
+	if (!count_text || str_to_int(count_text, &count) < 0 || count < 0 ||
+	    count > MAX_LISTEN_FDS)
 		return 0;
 	if (pid_text && (str_to_int(pid_text, &pid) < 0 || pid != getpid()))
 		return 0;

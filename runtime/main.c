@@ -175,8 +175,8 @@ static int run_verb(const struct runtime *rt, const struct verb *verb, struct op
 		return 0;
 	}
 	if (rest.argc < verb->min_args || (verb->max_args >= 0 && rest.argc > verb->max_args)) {
-		err_set(&err, EINVAL, "%s: expected arguments `%s`, found %d", verb->name,
-			verb->usage, rest.argc);
+		err_set(&err, EINVAL, "usage: moat %s [OPTIONS] %s (found %d arguments)",
+			verb->name, verb->usage, rest.argc);
 		return fail(&err, verb->failure_status);
 	}
 	ret = verb->run(rt, settings, &rest, &err);

@@ -8,7 +8,7 @@
 #include <sys/mount.h>
 #include <sys/statvfs.h>
 
-static bool may_trace(const struct oci_process *process)
+bool self_may_be_traced_by(const struct oci_process *process)
 {
 	const struct oci_strings *bounding = process && process->capabilities ?
 						     &process->capabilities->bounding :
@@ -32,7 +32,7 @@ bool self_is_exposed(const struct oci_spec *spec, bool exec)
 	}
 	// What a container may do in a user namespace of its own doesn't reach moat, which comes
 	// from outside of it.
-	return !has_users && (joins_pids || (exec && may_trace(spec->process)));
+	return !has_users && (joins_pids || (exec && self_may_be_traced_by(spec->process)));
 }
 
 int self_protect(char *const argv[], struct err *err)

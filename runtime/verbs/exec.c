@@ -377,6 +377,26 @@ static void close_execution(struct execution *e)
 	container_close(&e->container);
 }
 
+// The file `traced` in the container's directory: an exec has put somebody there who may trace, which the
+// container's spec doesn't tell.
+static int protect_self(struct execution *e, struct err *err)
+{
+	const int dirfd = e->container.dirfd;
+
+	if (!self_is_exposed(e->container.spec, true) && faccessat(dirfd, "traced", F_OK, 0) < 0)
+		return 0;
+	return self_protect(e->rt->argv, err);
+}
+
+static int note_tracer(struct execution *e, struct err *err)
+{
+	if (!self_may_be_traced_by(e->spec) || ns_has(&e->ns_plan, CLONE_NEWUSER))
+		return 0;
+	scope_fd int fd = openat(e->container.dirfd, "traced", O_WRONLY | O_CREAT | O_CLOEXEC,
+				 0600);
+	return fd < 0 ? err_sys(err, "note that a process may trace others") : 0;
+}
+
 static int run(const struct runtime *rt, const void *settings, const struct option_rest *rest,
 	       struct err *err)
 {
@@ -395,12 +415,12 @@ static int run(const struct runtime *rt, const void *settings, const struct opti
 	if (container_open(rt, rest->argv[0], CONTAINER_LOOK, &e.container, err) < 0 ||
 	    require_state(&e, err) < 0 || container_load_spec(&e.container, err) < 0)
 		return -err->code;
-	if (self_is_exposed(e.container.spec, true) && self_protect(rt->argv, err) < 0)
+	if (protect_self(&e, err) < 0)
 		return -err->code;
 	int ret = e.settings->process ? process_of_file(&e, err) :
 					process_of_options(&e, rest, err);
-	if (ret < 0 || make_plans(&e, err) < 0 || open_streams(&e, err) < 0 ||
-	    open_cgroup(&e, &e.settings->cgroups, err) < 0)
+	if (ret < 0 || make_plans(&e, err) < 0 || note_tracer(&e, err) < 0 ||
+	    open_streams(&e, err) < 0 || open_cgroup(&e, &e.settings->cgroups, err) < 0)
 		return -err->code;
 	return execute(&e, err);
 }
