@@ -189,7 +189,7 @@ static void fill_standard_streams(void)
 	int fd;
 
 	do
-		fd = open("/dev/null", O_RDWR);
+		fd = open("/dev/null", O_RDWR); // NOLINT(android-cloexec-open): to be inherited
 	while (fd >= 0 && fd <= STDERR_FILENO);
 	if (fd >= 0)
 		close(fd);

@@ -17,9 +17,6 @@
 // Does a process get CAP_SYS_PTRACE?
 bool self_may_be_traced_by(const struct oci_process *process);
 
-// Does a process get CAP_SYS_PTRACE?
-bool self_may_be_traced_by(const struct oci_process *process);
-
 // Can somebody in the pid namespace that `spec` gives or joins look into a process of moat's there?
 // `exec`: one is born there when the container's own processes run.
 bool self_is_exposed(const struct oci_spec *spec, bool exec);
