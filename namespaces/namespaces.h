@@ -58,9 +58,6 @@ static inline bool ns_has(const struct ns_plan *plan, uint64_t flag)
 	return ((plan->create | plan->join) & flag) != 0;
 }
 
-// Is moat itself in a user namespace other than the initial one?
-bool ns_in_userns(void);
-
 // Is the namespace of this type that the path stands for moat's own? False if that can't be seen.
 bool ns_is_own(enum oci_namespace_type type, const char *path);
 

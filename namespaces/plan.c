@@ -11,10 +11,6 @@
 #define MAX_EXTENTS  340 // lines of an id mapping, UID_GID_MAP_MAX_EXTENTS
 #define MAX_UTS_NAME 64	 // __NEW_UTS_LEN
 
-// The inode number of the first user namespace (linux/nsfs.h has it as USER_NS_INIT_INO since Linux
-// 6.17; it has been the same since 3.8).
-#define INITIAL_USERNS_INO 0xEFFFFFFDU
-
 static const struct {
 	uint64_t flag;
 	const char *name, *file; // in config.json, in /proc/PID/ns
@@ -42,13 +38,6 @@ const char *ns_type_file(enum oci_namespace_type type)
 const char *ns_type_name(enum oci_namespace_type type)
 {
 	return types[type].name;
-}
-
-bool ns_in_userns(void)
-{
-	struct stat st;
-
-	return stat("/proc/self/ns/user", &st) == 0 && st.st_ino != INITIAL_USERNS_INO;
 }
 
 bool ns_is_own(enum oci_namespace_type type, const char *path)

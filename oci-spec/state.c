@@ -26,7 +26,6 @@ static const struct field record_fields[] = {
 	{ "cgroupPaths", VALUE(container_state, cgroup_paths) },
 	{ "notifySocket", VALUE(container_state, notify_socket) },
 	{ "sessionKeyring", VALUE(container_state, session_keyring) },
-	{ "intelRdtPath", VALUE(container_state, intel_rdt_path), .flags = FIELD_ABSOLUTE },
 	{ "annotations", VALUE(container_state, annotations) },
 };
 static const struct object record_object = OBJECT_OF(container_state, record_fields);

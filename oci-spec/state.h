@@ -33,7 +33,6 @@ struct container_state {
 		cgroup_paths;	   // as `controller:/absolute/directory`, what cgroup_load() takes
 	const char *notify_socket; // of the service manager (sd_notify(3)); NULL: none
 	const char *session_keyring; // that its processes join; NULL: that of their parents
-	const char *intel_rdt_path;  // NULL: none
 	struct oci_pairs annotations;
 };
 

@@ -9,7 +9,8 @@ bats_require_minimum_version 1.5.0
 
 # ---- set-up and clean-up ------------------------------------------------------------------------
 
-setup() {
+# A file with a setup of its own begins it with this.
+set_up() {
 	exec </dev/null
 	T=$BATS_TEST_TMPDIR
 	ROOT=$T/root
@@ -19,6 +20,8 @@ setup() {
 	make_bundle "$BUNDLE"
 	snapshot_host
 }
+
+setup() { set_up; }
 
 teardown() {
 	local id pid

@@ -3,15 +3,8 @@
 load lib
 
 setup() {
-	# As in lib.bash, and a root file system that belongs to the mapped root.
-	exec </dev/null
-	T=$BATS_TEST_TMPDIR
-	ROOT=$T/root
-	ID=t$$t
-	BUNDLE=$T/bundle
-	SPAWNED=()
-	make_bundle "$BUNDLE"
-	snapshot_host
+	set_up
+	# A root file system that belongs to the mapped root.
 	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR/test" "$T"
 	chown -hR 100000:200000 "$BUNDLE/rootfs"
 	config '.linux.namespaces += [{type: "user"}]

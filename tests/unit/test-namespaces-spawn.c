@@ -593,9 +593,21 @@ static bool userns_allowed(void)
 	return proc_wait(pid) == 0;
 }
 
+// The inode number of the first user namespace (linux/nsfs.h has it as USER_NS_INIT_INO since Linux
+// 6.17; it has been the same since 3.8).
+#define INITIAL_USERNS_INO 0xEFFFFFFDU
+
+// Is this another user namespace than the first one?
+static bool in_userns(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/user", &st) == 0 && st.st_ino != INITIAL_USERNS_INO;
+}
+
 int main(void)
 {
-	const bool root = geteuid() == 0 && !ns_in_userns();
+	const bool root = geteuid() == 0 && !in_userns();
 
 	for (size_t i = 0; i < OCI_NS_COUNT; i++)
 		moats[i] = own_ino(i);

@@ -40,7 +40,7 @@ static void test_record(void)
 	is_str(text.str, json_of(record, &arena));
 	is_int(state_parse(text.str, text.len, &arena, &state, &err), 0);
 	ok(state.init.pid == 42 && state.init.start_time == UINT64_MAX, "who the init is");
-	ok(!state.intel_rdt_path, "what is absent is NULL");
+	ok(!state.notify_socket, "what is absent is NULL");
 	state_write(&state, &again);
 	is_str(again.str, json_of(record, &arena));
 
