@@ -147,17 +147,20 @@ moat_command() {
 	[ "$MOAT_MODE" = container ] || echo --vm
 }
 
-# moat_on_terminal ARGUMENTS...: the same on a terminal of 40 lines of 120 characters; what appears
-# on it, carriage returns removed, is the output.
-moat_on_terminal() {
+# on_terminal COMMAND...: run it on a terminal of 40 lines of 120 characters; what appears on it,
+# carriage returns removed, is the output.
+on_terminal() {
 	local command
-	printf -v command '%q ' $(moat_command) "$@"
-	# A stdin that doesn't end, or script types an end of file.
+	printf -v command '%q ' "$@"
+	# A stdin that doesn't end: at an end of file script types one, and can lose what is shown.
 	[ -p "$T/tty-in" ] || mkfifo "$T/tty-in"
-	timeout --foreground -k 5 60 script --quiet --return --echo never --command "stty rows 40 cols 120; exec $command" /dev/null \
+	script --quiet --return --echo never --command "stty rows 40 cols 120; exec $command" /dev/null \
 		<>"$T/tty-in" 3>&- 4>&- | tr -d '\r'
 	return "${PIPESTATUS[0]}"
 }
+
+# moat_on_terminal ARGUMENTS...: moat() on a terminal.
+moat_on_terminal() { on_terminal timeout --foreground -k 5 60 $(moat_command) "$@"; }
 
 # attempt COMMAND...: run it whatever comes of it, and leave $status, $output and $stderr. Unlike
 # bats' run it writes to files, so that a container which outlives COMMAND does not hold it up.

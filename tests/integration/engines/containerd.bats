@@ -105,13 +105,13 @@ task_is() { [ "$(task_status "${2-}")" = "$1" ]; }
 }
 
 @test "containerd: run -t has a terminal of the right size" {
-	attempt in_terminal ctr run --rm -t $(runtime_flags) "$IMAGE" "$ID" sh -c "tty; $AWAIT_SIZE; exit 3"
+	attempt on_terminal ctr run --rm -t $(runtime_flags) "$IMAGE" "$ID" sh -c "tty; $AWAIT_SIZE; exit 3"
 	assert_status 3
 	assert_has "$output" /dev/pts/0
 }
 
 @test "containerd: run -t -d has a terminal in the background" {
-	attempt in_terminal ctr run -d -t $(runtime_flags) "$IMAGE" "$ID" sleep 1000
+	attempt on_terminal ctr run -d -t $(runtime_flags) "$IMAGE" "$ID" sleep 1000
 	assert_status 0
 	attempt exec_in -- readlink /proc/1/fd/0
 	assert_eq "$output" /dev/pts/0
@@ -191,7 +191,7 @@ task_is() { [ "$(task_status "${2-}")" = "$1" ]; }
 
 @test "containerd: exec -t has a terminal" {
 	start_image -- sleep 1000
-	attempt in_terminal ctr task exec -t --exec-id tty "$ID" sh -c "tty; $AWAIT_SIZE; exit 4"
+	attempt on_terminal ctr task exec -t --exec-id tty "$ID" sh -c "tty; $AWAIT_SIZE; exit 4"
 	assert_status 4
 	assert_has "$output" /dev/pts/
 	remove_container

@@ -83,7 +83,7 @@ remove_container() { docker rm --force "${1:-$ID}" >/dev/null; }
 }
 
 @test "docker: run -t has a terminal of the right size" {
-	attempt in_terminal docker run --rm -it --name "$ID" $RUN_FLAGS $IMAGE sh -c "tty; $AWAIT_SIZE; exit 3"
+	attempt on_terminal docker run --rm -it --name "$ID" $RUN_FLAGS $IMAGE sh -c "tty; $AWAIT_SIZE; exit 3"
 	assert_status 3
 	assert_has "$output" /dev/pts/0
 }
@@ -172,7 +172,7 @@ remove_container() { docker rm --force "${1:-$ID}" >/dev/null; }
 
 @test "docker: exec -t has a terminal" {
 	start_image $IMAGE sleep 1000
-	attempt in_terminal docker exec -it "$ID" sh -c "tty; $AWAIT_SIZE; exit 4"
+	attempt on_terminal docker exec -it "$ID" sh -c "tty; $AWAIT_SIZE; exit 4"
 	assert_status 4
 	assert_has "$output" /dev/pts/
 	remove_container

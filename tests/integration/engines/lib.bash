@@ -157,14 +157,9 @@ oci_image() {
 
 # ---- terminals and containers -------------------------------------------------------------------
 
-# in_terminal COMMAND...: run it on a terminal of 30 lines and 100 columns; what it shows is stdout.
-in_terminal() {
-	script -qefc "stty rows 30 cols 100; exec$(printf ' %q' "$@")" /dev/null
-}
-
-# A script for in_terminal that ends when the container's terminal has got that size: most engines
+# A script for on_terminal that ends when the container's terminal has got that size: most engines
 # set it after the start.
-AWAIT_SIZE='until [ "$(stty size)" = "30 100" ]; do sleep 0.05; done'
+AWAIT_SIZE='until [ "$(stty size)" = "40 120" ]; do sleep 0.05; done'
 
 # process_field PID NAME: a field of /proc/PID/status.
 process_field() { sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status"; }

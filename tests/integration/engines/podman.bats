@@ -87,7 +87,7 @@ remove_container() { podman rm --force --time 0 "${1:-$ID}" >/dev/null; }
 }
 
 @test "podman: run -t has a terminal of the right size" {
-	attempt in_terminal podman run --rm -it --name "$ID" $RUN_FLAGS $IMAGE \
+	attempt on_terminal podman run --rm -it --name "$ID" $RUN_FLAGS $IMAGE \
 		sh -c "tty; $AWAIT_SIZE; exit 3"
 	assert_status 3
 	assert_has "$output" /dev/pts/0
@@ -181,7 +181,7 @@ remove_container() { podman rm --force --time 0 "${1:-$ID}" >/dev/null; }
 
 @test "podman: exec -t has a terminal" {
 	start_image $IMAGE sleep 1000
-	attempt in_terminal podman exec -it "$ID" sh -c "tty; $AWAIT_SIZE; exit 4"
+	attempt on_terminal podman exec -it "$ID" sh -c "tty; $AWAIT_SIZE; exit 4"
 	assert_status 4
 	assert_has "$output" /dev/pts/
 	remove_container
