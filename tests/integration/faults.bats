@@ -20,7 +20,7 @@ make_full_bundle() {
 
 make_userns_bundle() {
 	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR/test" "$T"
-	chown -hR 100000:100000 "$BUNDLE/rootfs"
+	chown_rootfs 100000:100000
 	config '.linux.namespaces += [{type: "user"}]
 		| .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}] | .linux.gidMappings = .linux.uidMappings'
 }

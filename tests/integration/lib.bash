@@ -126,6 +126,14 @@ make_bundle() {
 	cp "$SUITE/default.json" "$1/config.json"
 }
 
+# chown_rootfs OWNER[:GROUP]: all of the root file system becomes OWNER's, also what was shared.
+chown_rootfs() {
+	cp -a "$BUNDLE/rootfs" "$BUNDLE/rootfs.own"
+	rm -r "$BUNDLE/rootfs"
+	mv "$BUNDLE/rootfs.own" "$BUNDLE/rootfs"
+	chown -hR "$1" "$BUNDLE/rootfs"
+}
+
 # config [JQ OPTIONS] FILTER: change config.json by a jq filter.
 config() {
 	jq "$@" <"$BUNDLE/config.json" >"$T/config.json"

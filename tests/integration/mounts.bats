@@ -189,7 +189,7 @@ check_options() {
 @test "mounts: in a user namespace a bind keeps the flags of its source that are locked" {
 	requires_moat "binds of what has locked flags"
 	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR/test" "$T"
-	chown -hR 100000:100000 "$BUNDLE/rootfs"
+	chown_rootfs 100000:100000
 	mkdir "$T/dir"
 	mount -t tmpfs -o nosuid,nodev,noexec none "$T/dir"
 	snapshot_host

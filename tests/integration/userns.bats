@@ -6,7 +6,7 @@ setup() {
 	set_up
 	# A root file system that belongs to the mapped root.
 	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR/test" "$T"
-	chown -hR 100000:200000 "$BUNDLE/rootfs"
+	chown_rootfs 100000:200000
 	config '.linux.namespaces += [{type: "user"}]
 		| .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}]
 		| .linux.gidMappings = [{containerID: 0, hostID: 200000, size: 65536}]'
@@ -140,7 +140,8 @@ setup() {
 	requires_moat "rootless runs without sub-ids"
 	# The tree of the build may be closed to others.
 	cp "$MOAT" "$T/moat"
-	chown -R 1000:1000 "$BUNDLE"
+	chown_rootfs 1000:1000
+	chown 1000:1000 "$BUNDLE" "$BUNDLE/config.json"
 	config '.linux.uidMappings = [{containerID: 0, hostID: 1000, size: 1}] | .linux.gidMappings = [{containerID: 0, hostID: 1000, size: 1}]
 		| .linux.namespaces |= map(select(.type != "network" and .type != "cgroup")) | del(.linux.resources)
 		| .mounts |= map(select(.type != "sysfs" and .type != "cgroup") | if .type == "devpts" then .options |= map(select(. != "gid=5")) else . end)'
@@ -158,7 +159,8 @@ setup() {
 	requires_path /usr/bin/newuidmap
 	[ -u /usr/bin/newuidmap ] || getcap /usr/bin/newuidmap | grep -q cap_setuid || skip "host's newuidmap has no rights"
 	cp "$MOAT" "$T/moat"
-	chown -hR 1000:1000 "$BUNDLE"
+	chown_rootfs 1000:1000
+	chown 1000:1000 "$BUNDLE" "$BUNDLE/config.json"
 	config '.linux.uidMappings = [{containerID: 0, hostID: 1000, size: 1}, {containerID: 1, hostID: 500000, size: 1000}]
 		| .linux.gidMappings = .linux.uidMappings | .process.user = {uid: 7, gid: 8}
 		| .linux.namespaces |= map(select(.type != "network" and .type != "cgroup")) | del(.linux.resources)
