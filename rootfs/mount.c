@@ -117,6 +117,8 @@ int mount_clone_source(const struct mount_op *op, struct err *err)
 									    0);
 	int fd = tree_clone(AT_FDCWD, op->source, flags);
 
+	if (fd < 0 && op->or_source && (errno == ENOENT || errno == EACCES))
+		fd = tree_clone(AT_FDCWD, op->or_source, flags);
 	return fd < 0 ? err_sys(err, "source %s", op->source) : fd;
 }
 

@@ -62,12 +62,17 @@ static bool has_cgroup(const struct creation *c)
 }
 
 // What a cgroup mount of the container shows in one hierarchy of the host: its own cgroup, or,
-// where it has none, the one that it stays in.
-static const char *shown_cgroup(const struct creation *c, const struct cgroup_hierarchy *hierarchy)
+// where it has none or an ordinary user may not make one, the one that it stays in.
+static struct rootfs_cgroup shown_cgroup(const struct creation *c,
+					 const struct cgroup_hierarchy *hierarchy)
 {
-	if (has_cgroup(c))
-		return cgroup_plan_path_in(c->cgroup_plan, hierarchy);
-	return arena_printf(c->arena, "%s%s", hierarchy->mount_point, hierarchy->own);
+	const char *own = arena_printf(c->arena, "%s%s", hierarchy->mount_point, hierarchy->own);
+
+	return (struct rootfs_cgroup){
+		.name = hierarchy->name,
+		.source = has_cgroup(c) ? cgroup_plan_path_in(c->cgroup_plan, hierarchy) : own,
+		.or_source = has_cgroup(c) && c->rt->rootless ? own : NULL,
+	};
 }
 
 static void describe_cgroups(const struct creation *c, struct rootfs_env *env)
@@ -77,11 +82,10 @@ static void describe_cgroups(const struct creation *c, struct rootfs_env *env)
 
 	for (size_t i = 0; i < n; i++) {
 		const struct cgroup_hierarchy *hierarchy = &c->cgroup_host->hierarchies.v[i];
-		const char *source = shown_cgroup(c, hierarchy);
+		const struct rootfs_cgroup shown = shown_cgroup(c, hierarchy);
 
-		if (source)
-			cgroups[env->cgroup_count++] =
-				(struct rootfs_cgroup){ .name = hierarchy->name, .source = source };
+		if (shown.source)
+			cgroups[env->cgroup_count++] = shown;
 	}
 	env->cgroups = cgroups;
 }
