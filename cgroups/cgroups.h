@@ -10,7 +10,8 @@
 // the host's /sys/fs/cgroup is still in view, and no descriptor is kept between two calls.
 //
 // With the driver CGROUP_DISABLED there is a cgroup without any directory: every function works and
-// does nothing, and finds no process.
+// does nothing, and finds no process. But a plan with limits is refused, since nothing would keep
+// them.
 //
 // Kernel documents: Documentation/admin-guide/cgroup-v1/*, Documentation/admin-guide/cgroup-v2.rst.
 #pragma once

@@ -109,7 +109,7 @@ int cgroup_plan_make(const struct cgroup_host *host, const struct oci_linux *lin
 	};
 	*plan = made;
 	if (options->driver == CGROUP_DISABLED)
-		return 0;
+		return resources_plan(linux->resources, false, &made->places, arena, err);
 	if (options->driver == CGROUP_SYSTEMD)
 		return err_set(err, ENOTSUP, "the systemd cgroup driver is not supported yet");
 	if (!wanted || !*wanted)

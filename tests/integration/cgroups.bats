@@ -170,11 +170,28 @@ load lib
 	assert_match "$stderr" "can't fork|Resource temporarily unavailable"
 }
 
-@test "cgroups: pids limit of -1 is none, 0 is refused or none" {
+@test "cgroups: pids limits of -1 and 0 are none" {
 	requires_controller pids
-	config '.linux.resources.pids = {limit: -1}'
-	start_container
-	assert_eq "$(cgroup_value pids.limit)" -1
+	local limit
+	for limit in -1 0; do
+		config --argjson limit "$limit" '.linux.resources.pids = {limit: $limit}'
+		start_container
+		assert_eq "$(cgroup_value pids.limit)" -1
+		moat delete -f "$ID"
+	done
+}
+
+@test "cgroups: without a cgroup manager limits are refused, but not device rules" {
+	requires_moat "--cgroup-manager"
+	local limit
+	set_args true
+	config '.linux.resources = {devices: [{allow: false, access: "rwm"}]}'
+	attempt moat --cgroup-manager disabled run -b "$BUNDLE" "$ID"
+	assert_status 0
+	for limit in 'pids: {limit: 100}' 'memory: {limit: 67108864}' 'cpu: {shares: 100}' 'unified: {"memory.high": "1"}'; do
+		config ".linux.resources = {$limit}"
+		fails 1 "linux.resources.${limit%%:*}: " moat --cgroup-manager disabled create -b "$BUNDLE" "$ID"
+	done
 }
 
 @test "cgroups: blkio weight and throttles" {
