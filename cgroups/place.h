@@ -22,6 +22,9 @@ enum place_write_flag {
 	// period): which order the kernel takes depends on what stood there before, and it refuses
 	// a wrong one with EINVAL. Any order that it takes will do.
 	WRITE_LINKED = 4,
+	// A limit that newer kernels have no longer: the file is missing, refuses every value, or
+	// takes it and keeps none. That is worth a warning.
+	WRITE_FADED = 8,
 };
 
 struct place_write {

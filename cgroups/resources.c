@@ -82,9 +82,8 @@ static int plan_memory_v1(struct planner *planner, struct place *place,
 	if (memory->reservation.v)
 		add(planner, place, 0, "memory.soft_limit_in_bytes", "%" PRId64,
 		    memory->reservation.v);
-	// Kernels since 5.16 have no such limit any more: the file is gone or does nothing.
-	if (memory->kernel.v)
-		add(planner, place, WRITE_OPTIONAL, "memory.kmem.limit_in_bytes", "%" PRId64,
+	if (memory->kernel.v) // gone with Linux 5.16
+		add(planner, place, WRITE_FADED, "memory.kmem.limit_in_bytes", "%" PRId64,
 		    memory->kernel.v);
 	if (memory->kernel_tcp.v)
 		add(planner, place, 0, "memory.kmem.tcp.limit_in_bytes", "%" PRId64,

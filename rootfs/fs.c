@@ -107,15 +107,6 @@ static int set_mode(int fsfd, const struct mount_op *op, const struct stat *plac
 	return set_param(fsfd, "mode", mode, err);
 }
 
-bool fs_has_selinux(void)
-{
-	static int known = -1;
-
-	if (known < 0)
-		known = access("/sys/fs/selinux/enforce", F_OK) == 0;
-	return known;
-}
-
 int fs_create(const struct mount_op *op, const struct stat *place, struct err *err)
 {
 	scope_fd int fsfd = fsopen(op->fstype, FSOPEN_CLOEXEC);
@@ -127,7 +118,7 @@ int fs_create(const struct mount_op *op, const struct stat *place, struct err *e
 	    set_flags(fsfd, &op->options, false, err) < 0 ||
 	    set_data(fsfd, &op->options.data, err) < 0 || set_mode(fsfd, op, place, err) < 0)
 		return -err->code;
-	if (op->label && fs_has_selinux() && set_param(fsfd, "context", op->label, err) < 0)
+	if (op->label && set_param(fsfd, "context", op->label, err) < 0)
 		return -err->code;
 	if (fsconfig(fsfd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return fs_error(fsfd, err, "file system ", op->fstype);
@@ -177,7 +168,7 @@ static void join_data(const struct mount_op *op, const struct stat *place, struc
 {
 	for (size_t i = 0; i < op->options.data.n; i++)
 		text_printf(data, "%s%s", i ? "," : "", op->options.data.v[i]);
-	if (op->label && fs_has_selinux())
+	if (op->label)
 		text_printf(data, "%scontext=\"%s\"", data->len ? "," : "", op->label);
 	if (takes_mode(op, place))
 		text_printf(data, "%smode=%04o", data->len ? "," : "", place->st_mode & 07777);

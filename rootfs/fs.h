@@ -27,6 +27,3 @@ int fs_mount(const struct mount_op *op, int root_fd, int target, const struct st
 // `remount`: options of the file system that is mounted at `target`, then the attributes of the
 // mount.
 int fs_reconfigure(const struct mount_op *op, int target, struct err *err);
-
-// True if this host has SELinux, so that contexts mean something.
-bool fs_has_selinux(void);

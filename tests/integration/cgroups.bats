@@ -61,6 +61,16 @@ load lib
 	assert_match "$(cgroup_file memory memory.oom_control)" 'oom_kill_disable 1'
 }
 
+@test "cgroups: memory of the kernel, which is no limit any more, is warned of" {
+	requires_moat "a warning for a limit that has no effect"
+	requires_cgroup_v1
+	requires_controller memory
+	config '.linux.resources.memory = {kernel: 8388608}'
+	start_container
+	[ "$(cgroup_file memory memory.kmem.limit_in_bytes)" = 8388608 ] ||
+		assert_has "$(<"$T/$ID.err")" "memory.kmem.limit_in_bytes: this kernel has no such limit"
+}
+
 @test "cgroups: memory of TCP buffers, on v1" {
 	requires_moat "kernelTCP"
 	requires_cgroup_v1

@@ -170,7 +170,7 @@ is_unlimited() {
 	config '.linux.resources.memory = {limit: 67108864}'
 	start_container
 	local flag
-	for flag in "--memory many" "--memory 12Q" "--cpu-quota x" "--pids-limit 1.5" "--cpu-share -5" \
+	for flag in "--memory many" "--memory 12Q" "--cpu-quota x" "--cpu-quota -7" "--pids-limit 1.5" "--cpu-share -5" \
 		"--cpuset-cpus nonsense" "--blkio-weight 99999999" "--cpu-period 18446744073709551616"; do
 		# shellcheck disable=SC2086
 		attempt moat update $flag "$ID"

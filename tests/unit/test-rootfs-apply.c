@@ -118,7 +118,7 @@ static void tell_flags(const char *path)
 
 static int apply(const struct scenario *scenario, struct err *err)
 {
-	static const struct rootfs_cgroup cgroup = { "memory,cpu", "/src/dir" };
+	static const struct rootfs_cgroup cgroup = { "memory,cpu", "/nowhere", "/src/dir" };
 	struct arena arena = { 0 };
 	struct rootfs_env env = {
 		.bundle = "/",
