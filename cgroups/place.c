@@ -40,6 +40,14 @@ struct place *place_find(const struct places *places, const char *v1_name, const
 	return NULL;
 }
 
+bool place_changes_devices(const struct place *place)
+{
+	// They are the last that is planned.
+	return place->devices ||
+	       (place->writes.n > 0 &&
+		str_starts(place->writes.v[place->writes.n - 1].file, "devices."));
+}
+
 struct place *place_find_v2(const struct places *places)
 {
 	for (size_t i = 0; i < places->n; i++) {

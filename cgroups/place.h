@@ -65,6 +65,9 @@ bool place_list_has(const char *list, const char *name);
 // The place that has `controller` (as v1 and v2 call it); NULL: none.
 struct place *place_find(const struct places *places, const char *v1_name, const char *v2_name);
 
+// True if device rules are to be written to it.
+bool place_changes_devices(const struct place *place);
+
 // The v2 place; NULL: none.
 struct place *place_find_v2(const struct places *places);
 

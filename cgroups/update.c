@@ -1,6 +1,8 @@
+#include "base/log.h"
 #include "base/scope.h"
 #include "cgroups/place.h"
 #include "cgroups/resources.h"
+#include "cgroups/restore.h"
 #include "cgroups/unified.h"
 
 #include <inttypes.h>
@@ -141,18 +143,43 @@ static int narrow_device_writes(struct place *place, struct arena *arena, struct
 	return 0;
 }
 
-static int write_places(const struct places *places, struct err *err)
+static int write_place(const struct place *place, struct err *err)
 {
-	for (size_t i = 0; i < places->n; i++) {
-		const struct place *place = &places->v[i];
-		int ret = place_write_all(place, err);
+	int ret = place_write_all(place, err);
 
-		if (ret == 0 && place->devices)
-			ret = unified_attach_devices(place, false, err);
-		if (ret < 0)
-			return ret;
+	return ret == 0 && place->devices ? unified_attach_devices(place, false, err) : ret;
+}
+
+static void write_back(struct place *back, struct arena *arena)
+{
+	struct err err;
+
+	if ((place_changes_devices(back) && narrow_device_writes(back, arena, &err) < 0) ||
+	    place_write_all(back, &err) < 0)
+		log_warn("the update has failed, and can't be undone: %s", err.msg);
+}
+
+// Makes the changes of all places, or none. Device rules come last, because v2's have no old value
+// that could be written back.
+static int write_places(const struct places *places, struct arena *arena, struct err *err)
+{
+	struct place *back = arena_new(arena, struct place, places->n);
+	size_t done = 0;
+	int ret = 0;
+
+	for (int devices = 0; devices <= 1; devices++) {
+		for (size_t i = 0; i < places->n && ret == 0; i++) {
+			const struct place *place = &places->v[i];
+
+			if (place_changes_devices(place) != devices)
+				continue;
+			restore_plan(place, arena, &back[done++]);
+			ret = write_place(place, err);
+		}
 	}
-	return 0;
+	while (ret < 0 && done > 0)
+		write_back(&back[--done], arena);
+	return ret;
 }
 
 int cgroup_update(struct cgroup *cgroup, const struct oci_resources *resources, struct err *err)
@@ -181,5 +208,5 @@ int cgroup_update(struct cgroup *cgroup, const struct oci_resources *resources, 
 	struct place *devices = place_find(&cgroup->places, "devices", NULL);
 	if (ret == 0 && devices)
 		ret = narrow_device_writes(devices, &cgroup->arena, err);
-	return ret < 0 ? ret : write_places(&cgroup->places, err);
+	return ret < 0 ? ret : write_places(&cgroup->places, &cgroup->arena, err);
 }

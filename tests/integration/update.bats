@@ -188,6 +188,28 @@ is_unlimited() {
 	assert_eq "$(container_status)" running
 }
 
+@test "update: one that fails half-way changes nothing" {
+	requires_moat "an update that is whole"
+	requires_controller memory cpu cpuset pids
+	config '.linux.resources.memory = {limit: 67108864, swap: 134217728} | .linux.resources.pids = {limit: 50}
+		| .linux.resources.cpu = {quota: 50000, period: 100000, shares: 512}'
+	start_container
+	local before keys=(memory.limit memory.swap pids.limit cpu.quota cpu.period cpu.cpus) key
+	before=$(for key in "${keys[@]}"; do cgroup_value "$key"; done)
+	attempt moat update --memory 200M --memory-swap 300M --pids-limit 7 --cpu-quota 300000 --cpu-period 700000 --cpuset-cpus 99 "$ID"
+	assert_status 1
+	assert_has "$stderr" cpuset.cpus
+	refute_has "$stderr" undone
+	assert_eq "$(for key in "${keys[@]}"; do cgroup_value "$key"; done)" "$before" "limits"
+	echo '{"devices": [{"allow": true, "type": "c", "major": 10, "minor": 229, "access": "r"}],
+		"pids": {"limit": 9}, "cpu": {"cpus": "99"}}' >"$T/resources.json"
+	before+=$(list_devices)
+	fails 1 cpuset.cpus moat update -r "$T/resources.json" "$ID"
+	assert_eq "$(for key in "${keys[@]}"; do cgroup_value "$key"; done)$(list_devices)" "$before" "limits"
+}
+
+list_devices() { [ "$CGROUPS" = v2 ] || cgroup_file devices devices.list; }
+
 @test "update: a stopped or unknown container is an error" {
 	fails 1 'does not exist' moat update --pids-limit 5 "${ID}no"
 	set_args true
