@@ -164,6 +164,10 @@ int cgroup_kill(const struct cgroup *cgroup, int sig, struct err *err);
 // has gone already is no error. The parents of the cgroup stay.
 int cgroup_delete(struct cgroup *cgroup, struct err *err);
 
+// After cgroup_delete(), where a creation has failed: removes those parents too that
+// cgroup_create() made for this cgroup, as far as they are empty.
+void cgroup_unmake(const struct cgroup *cgroup);
+
 struct cgroup_blkio_entry {
 	uint64_t major, minor, value;
 	const char *op; // `Read`, `Write`, `Sync`, `Async`, `Discard`, `Total`; NULL: none

@@ -12,7 +12,7 @@
 // -errno.
 int tree_make(struct place *place);
 
-// Takes away what tree_make() made, as far as it is empty.
+// Takes away what tree_make() made, as far as it is empty or has gone already.
 void tree_unmake(const struct place *place);
 
 // Removes the directory and everything below it, waiting a while for processes that are ending.

@@ -249,6 +249,9 @@ static void undo_cgroup(struct creation *c)
 		log_warn("%s", err.msg);
 	if (cgroup_delete(c->container.cgroup, &err) < 0)
 		log_warn("%s", err.msg);
+	// `delete` never does that: which parents were there before is known here alone, and empty
+	// groups of others are not to go. A runtime that is killed so leaves those that it made.
+	cgroup_unmake(c->container.cgroup);
 }
 
 static int step_sources(struct creation *c, struct err *err)
