@@ -153,7 +153,7 @@ static const char *owner_name(struct arena *arena)
 
 	if (entry)
 		return arena_strdup(arena, entry->pw_name);
-	return geteuid() == 0 ? "root" : arena_printf(arena, "%u", geteuid());
+	return geteuid() == 0 ? "root" : arena_printf(arena, "#%u", geteuid());
 }
 
 static int step_plan(struct creation *c, struct err *err)

@@ -2,6 +2,30 @@
 
 load lib
 
+@test "options: a long one may have one dash, as in Go; an empty value is none" {
+	requires_moat "runc's own parser"
+	set_args true
+	attempt moat run -bundle "$BUNDLE" -pid-file "$T/pid" "$ID"
+	assert_status 0
+	[ -s "$T/pid" ]
+	attempt moat run -bundle="$BUNDLE" --pid-file "" --console-socket= "$ID"
+	assert_status 0
+	fails 1 "unknown option -nosuch" moat run -nosuch "$BUNDLE" "$ID"
+}
+
+@test "options: help of a verb, and errors in using one" {
+	requires_moat "its own words"
+	attempt moat help exec
+	assert_status 0
+	assert_has "$output" "Usage: moat exec [OPTIONS]"
+	fails 1 "unknown verb .nonsense" moat help nonsense
+	fails 1 "usage: moat exec" moat exec
+	fails 1 "unknown option --nope" moat exec --nope "$ID" true
+	fails 1 "write the output: no space left on device" full_list
+}
+
+full_list() { moat list >/dev/full; }
+
 @test "spec: writes a config.json that runs" {
 	rm "$BUNDLE/config.json"
 	(cd "$BUNDLE" && moat spec)
