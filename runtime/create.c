@@ -314,6 +314,11 @@ static int step_publish(struct creation *c, struct err *err)
 		return -err->code;
 	if (c->gated && gate_publish(c->gate, c->container.dirfd, err) < 0)
 		return -err->code;
+	// Here the init still waits for its start.
+	if (c->ns_plan.join & CLONE_NEWPID && !ns_has(&c->ns_plan, CLONE_NEWUSER) &&
+	    self_may_be_traced_by(c->spec->process) &&
+	    self_note_tracer(c->rt, c->init.pid, err) < 0)
+		return -err->code;
 	if (proc_identify(c->init.pid, &c->container.state.init, err) < 0 ||
 	    container_save(&c->container, err) < 0)
 		return -err->code;

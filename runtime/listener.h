@@ -11,9 +11,12 @@
 #include "oci-spec/state.h"
 #include "oci-spec/types.h"
 
+#include <sys/types.h>
+
 struct listener {
 	int fd;	    // connected to listenerPath; -1: the profile has none
 	int procfd; // moat's own /proc, which tells a process its pid as moat sees it; -1: not needed
+	pid_t pid;	     // that pid, if known without; 0: procfd tells it
 	const char *message; // NULL until listener_describe()
 };
 

@@ -4,6 +4,8 @@
 // confined like the container's own; moat stays outside, to relay, wait and tell its exit status.
 
 #include "base/io.h"
+#include "base/log.h"
+#include "base/proc.h"
 #include "base/scope.h"
 #include "base/str.h"
 #include "base/sys.h"
@@ -70,6 +72,7 @@ struct execution {
 	struct cgroup_join *join;
 	struct terminal_route terminal;
 	struct listener listener;
+	bool exposed; // somebody inside may look into the child
 	int channel, child_channel, master;
 	struct ns_spawn child;
 };
@@ -247,6 +250,26 @@ static int open_cgroup(struct execution *e, const struct oci_strings *subs, stru
 	return 0;
 }
 
+// In a process between moat and the child: joins the cgroup, and forgets what a tracer must not find
+// in the child: descriptors (moat's, and those that moat was started with), and the environment.
+static int leave_host(void *context, struct err *err)
+{
+	struct execution *e = context;
+	const int keep[] = { e->child.stage_fd, e->child.target, e->child_channel, e->terminal.to,
+			     e->listener.fd };
+
+	if (e->join && cgroup_join(e->join, err) < 0)
+		return -err->code;
+	log_close();
+	if (proc_close_fds(3 + e->settings->preserve_fds, keep, ARRAY_SIZE(keep)) < 0)
+		return err_sys(err, "close descriptors");
+	e->join = NULL;
+	e->channel = e->terminal.from = e->listener.procfd = e->container.dirfd = -1;
+	for (char **var = environ; *var; var++)
+		explicit_bzero(*var, strlen(*var));
+	return 0;
+}
+
 // The child's way to its program. What it says on the channel, moat tells its user.
 static void __attribute__((noreturn)) become_process(struct execution *e)
 {
@@ -267,6 +290,7 @@ static void __attribute__((noreturn)) become_process(struct execution *e)
 		setsid();
 	if (ret == 0)
 		ret = process_prepare(e->plan, &err);
+	e->listener.pid = e->exposed ? e->child.pid : 0;
 	if (ret == 0)
 		ret = listener_describe(&e->listener, e->container.spec->linux->seccomp,
 					&e->container.state, e->rt->arena, &err);
@@ -331,6 +355,8 @@ static int spawn(struct execution *e, struct err *err)
 
 	if (init < 0)
 		return init;
+	e->child.leave = e->exposed ? leave_host : NULL;
+	e->child.leave_context = e;
 	int ret = ns_spawn_into(&e->ns_plan, init, &e->child, err);
 	// A v2 group that has given its controllers to groups below takes no process any more: the
 	// init (systemd, say) has moved into one of those.
@@ -377,24 +403,21 @@ static void close_execution(struct execution *e)
 	container_close(&e->container);
 }
 
-// The file `traced` in the container's directory: an exec has put somebody there who may trace, which the
-// container's spec doesn't tell.
+// The container's spec doesn't tell of all who may trace, see self_note_tracer().
 static int protect_self(struct execution *e, struct err *err)
 {
 	const int dirfd = e->container.dirfd;
 
-	if (!self_is_exposed(e->container.spec, true) && faccessat(dirfd, "traced", F_OK, 0) < 0)
-		return 0;
-	return self_protect(e->rt->argv, err);
+	e->exposed = self_is_exposed(e->container.spec, true) ||
+		     faccessat(dirfd, "traced", F_OK, 0) == 0;
+	return !e->exposed ? 0 : self_protect(e->rt->argv, err);
 }
 
 static int note_tracer(struct execution *e, struct err *err)
 {
 	if (!self_may_be_traced_by(e->spec) || ns_has(&e->ns_plan, CLONE_NEWUSER))
 		return 0;
-	scope_fd int fd = openat(e->container.dirfd, "traced", O_WRONLY | O_CREAT | O_CLOEXEC,
-				 0600);
-	return fd < 0 ? err_sys(err, "note that a process may trace others") : 0;
+	return self_note_tracer(e->rt, e->container.state.init.pid, err);
 }
 
 static int run(const struct runtime *rt, const void *settings, const struct option_rest *rest,
