@@ -80,15 +80,13 @@ struct execution {
 // ---- what is to run ----
 
 // UID, or UID:GID: both numbers, nothing else.
-static int parse_user(const char *text, struct oci_user *user, struct err *err)
+static int parse_user(const char *text, struct arena *arena, struct oci_user *user, struct err *err)
 {
 	const char *colon = strchr(text, ':');
-	char uid[16];
+	const char *uid = colon ? arena_strndup(arena, text, (size_t)(colon - text)) : text;
 
-	snprintf(uid, sizeof(uid), "%.*s", colon ? (int)(colon - text) : (int)strlen(text), text);
-	if (strlen(text) > 21 || str_to_u32(uid, &user->uid) < 0 ||
-	    (colon && str_to_u32(colon + 1, &user->gid) < 0) || user->uid == UINT32_MAX ||
-	    user->gid == UINT32_MAX)
+	if (str_to_u32(uid, &user->uid) < 0 || (colon && str_to_u32(colon + 1, &user->gid) < 0) ||
+	    user->uid == UINT32_MAX || user->gid == UINT32_MAX)
 		return err_set(err, EINVAL, "option --user: `%s` is not UID or UID:GID, in numbers",
 			       text);
 	return 0;
@@ -165,7 +163,7 @@ static int process_of_options(struct execution *e, const struct option_rest *res
 		process->apparmor_profile = arena_strdup(arena, settings->apparmor);
 	if (settings->caps.n)
 		process->capabilities = add_caps(process->capabilities, &settings->caps, arena);
-	if ((settings->user && parse_user(settings->user, &process->user, err) < 0) ||
+	if ((settings->user && parse_user(settings->user, arena, &process->user, err) < 0) ||
 	    parse_groups(&settings->additional_gids, &process->user, arena, err) < 0)
 		return -err->code;
 	e->spec = process;

@@ -103,13 +103,16 @@ load lib
 	assert_eq "$output" 1000
 	attempt moat exec -u 1000:2000 "$ID" sh -c 'id -u; id -g'
 	assert_eq "$output" $'1000\n2000'
+	requires_moat "a --user of any length"
+	attempt moat exec -u 0000000000000001000:0000000000000002000 "$ID" sh -c 'id -u; id -g'
+	assert_eq "$output" $'1000\n2000'
 }
 
 @test "exec: --user refuses what is not a number in range (CVE-2026-30892)" {
 	requires_moat "a strict --user"
 	start_container
 	local user
-	for user in -1 4294967296 99999999999999999999 1x x:1 1:y 1: :1 ' 1' 1.5 0x10; do
+	for user in -1 4294967296 99999999999999999999 1x 000000000000000x 0000000000000001x:1 x:1 1:y 1: :1 ' 1' 1.5 0x10; do
 		attempt moat exec --user "$user" "$ID" id
 		[ "$status" -ne 0 ] || fail "accepted --user '$user': $output"
 	done
