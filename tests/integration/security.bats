@@ -160,6 +160,16 @@ peek_at_execs() {
 	done
 }
 
+@test "security: the caller's null device stays its owner's, whatever the container has in /dev" {
+	requires_moat "care with devices"
+	mknod "$T/null" c 1 3
+	start_container
+	in_exec 'rm /dev/null; mknod /dev/null p'
+	attempt moat exec -u 1000 "$ID" true <"$T/null"
+	assert_status 0
+	assert_eq "$(stat -c %u "$T/null")" 0
+}
+
 @test "security: a program cannot be a leaked descriptor of the runtime" {
 	local fd
 	for fd in {3..12}; do
