@@ -170,8 +170,11 @@ static int process_of_options(struct execution *e, const struct option_rest *res
 	return 0;
 }
 
+// What the file leaves open is as the container's own process has it, as in runc.
 static int process_of_file(struct execution *e, struct err *err)
 {
+	const struct oci_process *own = e->container.spec->process;
+	struct oci_process *process = arena_new(e->rt->arena, struct oci_process, 1);
 	const char *path = e->settings->process;
 	scope_free char *json = NULL;
 	size_t len;
@@ -180,6 +183,14 @@ static int process_of_file(struct execution *e, struct err *err)
 		return -err->code;
 	if (spec_parse_process(json, len, e->rt->arena, &e->spec, err) < 0)
 		return err_wrap(err, "%s", path);
+	*process = *e->spec;
+	if (!process->capabilities)
+		process->capabilities = own->capabilities;
+	if (!process->apparmor_profile || !*process->apparmor_profile)
+		process->apparmor_profile = own->apparmor_profile;
+	if (!process->selinux_label || !*process->selinux_label)
+		process->selinux_label = own->selinux_label;
+	e->spec = process;
 	return 0;
 }
 

@@ -166,6 +166,16 @@ load lib
 	assert_eq "$output" $'/tmp\n1000\n1000 2000\ny z\nCapEff:\t0000000000000000'
 }
 
+@test "exec: --process without capabilities has the container's" {
+	start_container
+	jq '.process | .args = ["grep", "Cap", "/proc/self/status"] | del(.capabilities)' \
+		"$BUNDLE/config.json" >"$T/process.json"
+	attempt moat exec --process "$T/process.json" "$ID"
+	assert_status 0
+	assert_match "$output" 'CapEff:.0000000020000420'
+	assert_match "$output" 'CapBnd:.0000000020000420'
+}
+
 @test "exec: --process takes the umask and rlimits" {
 	requires_moat "soft limits and umask of exec"
 	start_container
