@@ -52,7 +52,9 @@ static int step_config(struct creation *c, struct err *err)
 		return -err->code;
 	const char *dir = arena_printf(c->arena, "%s/%s", c->rt->root, c->id);
 	c->spec = activation_extend(c->spec, dir, c->arena, &c->preserve_fds);
-	c->preserve_fds += c->settings->preserve_fds;
+	if (__builtin_add_overflow(c->preserve_fds, c->settings->preserve_fds, &c->preserve_fds))
+		return err_set(err, EBADF, "--preserve-fds %d: so many are not open",
+			       c->settings->preserve_fds);
 	return preserved_fds_check(c->preserve_fds, err);
 }
 
