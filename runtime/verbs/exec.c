@@ -353,7 +353,8 @@ static int join_init(struct execution *e, struct err *err)
 			  err) < 0)
 		return -err->code;
 	if (sub)
-		subs.v[subs.n++] = arena_strdup(e->rt->arena, sub);
+		// A group's own name may have a colon, which would end a list of controllers.
+		subs.v[subs.n++] = arena_printf(e->rt->arena, "/%s", sub);
 	cgroup_join_close(e->join);
 	return open_cgroup(e, &subs, err);
 }

@@ -290,6 +290,19 @@ holds_processes() { [ "$(wc -l <"$2/cgroup.procs")" -ge "$1" ]; }
 	done
 }
 
+@test "exec: --cgroup with a controller that the container hasn't is an error" {
+	requires_moat "a check of each --cgroup"
+	start_container
+	fails 255 'no v1 controller `bogus`' moat exec --cgroup bogus:foo "$ID" true
+	fails 255 'no v1 controller `bogus`' moat exec --cgroup bogus:foo --cgroup / "$ID" true
+	fails 255 'controller' moat exec --cgroup :foo "$ID" true
+	requires_cgroup_v1
+	fails 255 'no v1 controller `bogus`' moat exec --cgroup pids,bogus:/ "$ID" true
+	fails 255 'no v1 controller ``' moat exec --cgroup pids,:/ "$ID" true
+	attempt moat exec --cgroup pids,freezer:/ "$ID" true
+	assert_status 0
+}
+
 @test "exec: many at once" {
 	local pids
 	start_container
