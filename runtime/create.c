@@ -217,7 +217,7 @@ static int step_streams(struct creation *c, struct err *err)
 				!c->gated && !c->settings->detach, c->settings->console_socket,
 				err) < 0)
 		return -err->code;
-	if (listener_open(&c->listener, c->spec->linux->seccomp, err) < 0)
+	if (c->filter.notify && listener_open(&c->listener, c->spec->linux->seccomp, err) < 0)
 		return -err->code;
 	if (c->gated && (c->gate = gate_open(err)) < 0)
 		return c->gate;

@@ -10,8 +10,6 @@
 
 int listener_open(struct listener *listener, const struct oci_seccomp *seccomp, struct err *err)
 {
-	if (!seccomp || !seccomp->listener_path)
-		return 0;
 	listener->fd = console_connect(seccomp->listener_path, err);
 	if (listener->fd < 0)
 		return listener->fd;

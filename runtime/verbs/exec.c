@@ -239,7 +239,8 @@ static int open_streams(struct execution *e, struct err *err)
 	if (preserved_fds_check(e->settings->preserve_fds, err) < 0 ||
 	    terminal_route_open(&e->terminal, e->spec->terminal, !e->settings->detach,
 				e->settings->console_socket, err) < 0 ||
-	    listener_open(&e->listener, e->container.spec->linux->seccomp, err) < 0 ||
+	    (e->filter.notify &&
+	     listener_open(&e->listener, e->container.spec->linux->seccomp, err) < 0) ||
 	    channel_pair(ends, err) < 0)
 		return -err->code;
 	e->channel = ends[0];
