@@ -90,6 +90,12 @@ load lib
 			"symfollow", "rnosymfollow", "idmap", "ridmap", "copy-symlink", "src-nofollow"]))' <<<"$output"
 }
 
+@test "features: lists the annotations that change what moat does" {
+	requires_moat "annotations of its own"
+	attempt moat features
+	jq -e '.potentiallyUnsafeConfigAnnotations | contains(["run.oci.handler", "org.moat.vm"])' <<<"$output"
+}
+
 @test "features: does not list what is refused as not supported yet" {
 	requires_moat "truthful features"
 	attempt moat features
