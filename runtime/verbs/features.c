@@ -60,8 +60,8 @@ static int run(const struct runtime *rt, const void *settings, const struct opti
 	features.mount_options = borrow(options, n);
 	features.linux.capabilities = capabilities(rt->arena);
 	features.linux.cgroup = (struct features_cgroup){ .v1 = true, .v2 = true, .rdma = true };
-	features.potentially_unsafe_config_annotations =
-		borrow(unsafe_annotations, ARRAY_SIZE(unsafe_annotations));
+	features.potentially_unsafe_config_annotations = borrow(unsafe_annotations,
+								ARRAY_SIZE(unsafe_annotations));
 	fill_seccomp(&features.linux.seccomp, rt->arena);
 	// Labels are handed to the kernel's security module, whichever it is.
 	features.linux.apparmor.enabled = true;
