@@ -109,7 +109,8 @@ int cgroup_load(const struct oci_strings *paths, enum cgroup_driver driver, stru
 //
 // cgroup_join_open(), in the parent, before the clone. `subs` name cgroups below (`exec --cgroup`,
 // which may be given several times): `path`, or `controller,…:path` for v1; NULL or empty: itself.
-// One that leads outside is -EINVAL, one that isn't there -ENOENT. cgroup_join_close() in parent
+// One that leads outside, or names a controller that the cgroup hasn't in a v1 hierarchy, is
+// -EINVAL, one that isn't there -ENOENT. cgroup_join_close() in parent
 // and child.
 struct cgroup_join;
 int cgroup_join_open(const struct cgroup *cgroup, const struct oci_strings *subs,

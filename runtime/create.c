@@ -52,7 +52,9 @@ static int step_config(struct creation *c, struct err *err)
 		return -err->code;
 	const char *dir = arena_printf(c->arena, "%s/%s", c->rt->root, c->id);
 	c->spec = activation_extend(c->spec, dir, c->arena, &c->preserve_fds);
-	c->preserve_fds += c->settings->preserve_fds;
+	if (__builtin_add_overflow(c->preserve_fds, c->settings->preserve_fds, &c->preserve_fds))
+		return err_set(err, EBADF, "--preserve-fds %d: so many are not open",
+			       c->settings->preserve_fds);
 	return preserved_fds_check(c->preserve_fds, err);
 }
 
@@ -219,7 +221,7 @@ static int step_streams(struct creation *c, struct err *err)
 				!c->gated && !c->settings->detach, c->settings->console_socket,
 				err) < 0)
 		return -err->code;
-	if (listener_open(&c->listener, c->spec->linux->seccomp, err) < 0)
+	if (c->filter.notify && listener_open(&c->listener, c->spec->linux->seccomp, err) < 0)
 		return -err->code;
 	if (c->gated && (c->gate = gate_open(err)) < 0)
 		return c->gate;
@@ -320,6 +322,11 @@ static int step_publish(struct creation *c, struct err *err)
 	    pidfd_send(c->settings->pidfd_socket, c->init.pidfd, err) < 0)
 		return -err->code;
 	if (c->gated && gate_publish(c->gate, c->container.dirfd, err) < 0)
+		return -err->code;
+	// Here the init still waits for its start.
+	if (c->ns_plan.join & CLONE_NEWPID && !ns_has(&c->ns_plan, CLONE_NEWUSER) &&
+	    self_may_be_traced_by(c->spec->process) &&
+	    self_note_tracer(c->rt, c->init.pid, err) < 0)
 		return -err->code;
 	if (proc_identify(c->init.pid, &c->container.state.init, err) < 0 ||
 	    container_save(&c->container, err) < 0)

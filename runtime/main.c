@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -218,6 +219,8 @@ int main(int argc, char **argv)
 	struct err err = { 0 };
 
 	fill_standard_streams();
+	// Who ignores it has no children to wait for: the kernel reaps them at once.
+	signal(SIGCHLD, SIG_DFL);
 	int help = options_parse(global_options, false, &global, &arena, &rest, &err);
 	if (help < 0 || open_log(&global, &err) < 0)
 		return fail(&err, 0);

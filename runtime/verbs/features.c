@@ -42,6 +42,9 @@ static void fill_seccomp(struct features_seccomp *seccomp, struct arena *arena)
 				arena_strdup(arena, names[i]);
 }
 
+// features.md "Unsafe annotations in `config.json`": those that change what moat does.
+static const char *const unsafe_annotations[] = { "run.oci.handler", "org.moat.vm" };
+
 static int run(const struct runtime *rt, const void *settings, const struct option_rest *rest,
 	       struct err *err)
 {
@@ -57,6 +60,8 @@ static int run(const struct runtime *rt, const void *settings, const struct opti
 	features.mount_options = borrow(options, n);
 	features.linux.capabilities = capabilities(rt->arena);
 	features.linux.cgroup = (struct features_cgroup){ .v1 = true, .v2 = true, .rdma = true };
+	features.potentially_unsafe_config_annotations = borrow(unsafe_annotations,
+								ARRAY_SIZE(unsafe_annotations));
 	fill_seccomp(&features.linux.seccomp, rt->arena);
 	// Labels are handed to the kernel's security module, whichever it is.
 	features.linux.apparmor.enabled = true;

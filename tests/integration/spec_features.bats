@@ -114,6 +114,12 @@ full_list() { moat list >/dev/full; }
 			"symfollow", "rnosymfollow", "idmap", "ridmap", "copy-symlink", "src-nofollow"]))' <<<"$output"
 }
 
+@test "features: lists the annotations that change what moat does" {
+	requires_moat "annotations of its own"
+	attempt moat features
+	jq -e '.potentiallyUnsafeConfigAnnotations | contains(["run.oci.handler", "org.moat.vm"])' <<<"$output"
+}
+
 @test "features: enabled is what is not refused as not supported" {
 	requires_moat "truthful features"
 	local features field filter refused
