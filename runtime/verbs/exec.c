@@ -5,6 +5,7 @@
 
 #include "base/io.h"
 #include "base/log.h"
+#include "base/path.h"
 #include "base/proc.h"
 #include "base/scope.h"
 #include "base/str.h"
@@ -149,6 +150,8 @@ static int process_of_options(struct execution *e, const struct option_rest *res
 
 	if (rest->argc < 2)
 		return err_set(err, EINVAL, "exec: expected a command after the id, or --process");
+	if (settings->cwd && !path_is_abs(settings->cwd))
+		return err_set(err, EINVAL, "--cwd: not an absolute path: %s", settings->cwd);
 	*process = *e->container.spec->process;
 	process->terminal = settings->tty;
 	process->args = (struct oci_strings){ .v = rest->argv + 1, .n = (size_t)rest->argc - 1 };

@@ -74,6 +74,7 @@ load lib
 	attempt moat exec --cwd relative "$ID" pwd
 	[ "$status" -ne 0 ]
 	[ -n "$stderr" ]
+	fails 255 "not an absolute path" moat exec --cwd tmp "$ID" pwd
 }
 
 @test "exec: --env adds to and overrides the environment" {
