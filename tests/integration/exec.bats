@@ -71,7 +71,6 @@ load lib
 	start_container
 	in_exec pwd
 	assert_eq "$output" /etc
-	[ -n "$stderr" ]
 	fails 255 "not an absolute path" moat exec --cwd relative "$ID" pwd
 }
 
