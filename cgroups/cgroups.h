@@ -140,9 +140,9 @@ int cgroup_sub_of(const struct cgroup *cgroup, pid_t pid, struct arena *arena, c
 		  struct err *err);
 
 // Changes the limits given, leaves the others. With memory.checkBeforeUpdate a limit below the
-// present use is refused (-EBUSY) before anything changes; when the kernel refuses one, those that were
-// changed before it are changed back. A list of device rules replaces the one
-// before; an empty one leaves it.
+// present use is refused (-EBUSY) before anything changes; when the kernel refuses one, what was
+// changed before it is changed back. A list of device rules replaces the one before; an empty one
+// leaves it.
 int cgroup_update(struct cgroup *cgroup, const struct oci_resources *resources, struct err *err);
 
 // Freezes (or thaws) all processes, and waits (bounded: -ETIMEDOUT, and thawed again) until the

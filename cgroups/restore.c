@@ -35,8 +35,9 @@ static const char *old_value(const struct place_write *write, const char *conten
 	if (str_starts(content, "oom_kill_disable "))
 		content += strlen("oom_kill_disable ");
 	// Nothing at all is written as an empty line.
-	return *content == '\n' || !*content ? "\n" :
-					       arena_strndup(arena, content, strcspn(content, "\n"));
+	return *content == '\n' || !*content ?
+		       "\n" :
+		       arena_strndup(arena, content, strcspn(content, "\n"));
 }
 
 // The whole list, as a plan has it: whoever writes it makes a difference of it. A group that may do

@@ -19,8 +19,8 @@ int fs_create(const struct mount_op *op, const struct stat *place, struct err *e
 bool fs_needs_mount(const struct mount_op *op);
 
 // mount(2) for these, on what `target` stands for: it becomes the working directory, so that no
-// name of the container is looked up; `place` as above. Returns the descriptor of the mount, found again below
-// `root_fd`.
+// name of the container is looked up; `place` as above. Returns the descriptor of the mount, found
+// again below `root_fd`.
 int fs_mount(const struct mount_op *op, int root_fd, int target, const struct stat *place,
 	     struct err *err);
 
