@@ -56,7 +56,7 @@ struct cgroup_options {
 	enum cgroup_driver driver;
 	const char *id; // the container's; names the cgroup when linux.cgroupsPath is absent
 	bool rootless;	// a hierarchy that this user may not write is left out, unless a limit
-			// needs it
+			// needs it or linux.cgroupsPath names the cgroup
 };
 
 struct cgroup_plan;

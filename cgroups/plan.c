@@ -106,6 +106,7 @@ int cgroup_plan_make(const struct cgroup_host *host, const struct oci_linux *lin
 		.driver = options->driver,
 		.layout = host->layout,
 		.rootless = options->rootless,
+		.named = wanted && *wanted,
 	};
 	*plan = made;
 	if (options->driver == CGROUP_DISABLED)

@@ -8,6 +8,7 @@ struct cgroup_plan {
 	enum cgroup_driver driver;
 	enum cgroup_layout layout;
 	bool rootless;
+	bool named; // by the spec, which then insists on it
 	struct places places;
 };
 

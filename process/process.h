@@ -89,7 +89,7 @@ struct process_env {
 	uint64_t caps;			     // from process_caps_grantable()
 	unsigned int
 		preserve_fds; // descriptors 3 .. 2+n stay open in the program; the caller checked that they are
-	bool userns; // the process is in a user namespace of its own
+	bool userns; // the process is in a user namespace that isn't the host's
 };
 
 struct process_plan;

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/scope.h"
 #include "base/str.h"
+#include "runtime/rootless.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -215,6 +216,7 @@ int container_load_spec(struct container *container, struct err *err)
 	if (io_read_file(container->dirfd, "config.json", SPEC_MAX_BYTES, &json, &len, err) < 0 ||
 	    spec_parse(json, len, container->arena, &container->spec, err) < 0)
 		return err_wrap(err, "configuration of container %s", container->state.id);
+	container->spec = rootless_extend(container->spec, container->arena);
 	return 0;
 }
 

@@ -14,6 +14,7 @@
 #include "runtime/init.h"
 #include "runtime/lifecycle.h"
 #include "runtime/pidfile.h"
+#include "runtime/rootless.h"
 #include "runtime/self.h"
 
 #include <fcntl.h>
@@ -48,6 +49,7 @@ static int step_config(struct creation *c, struct err *err)
 		return err_set(err, EINVAL, "%s: process: missing", path);
 	if (payload_choose(c->rt->vm || c->settings->vm, c->spec, &c->payload, err) < 0)
 		return -err->code;
+	c->spec = rootless_extend(c->spec, c->arena);
 	if (self_is_exposed(c->spec, false) && self_protect(c->rt->argv, err) < 0)
 		return -err->code;
 	const char *dir = arena_printf(c->arena, "%s/%s", c->rt->root, c->id);

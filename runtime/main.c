@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "oci-spec/spec.h"
+#include "runtime/rootless.h"
 #include "runtime/runtime.h"
 
 #include <fcntl.h>
@@ -102,10 +103,10 @@ static int choose_root(const char *root, struct runtime *rt, struct err *err)
 	const char *user_dir = getenv("XDG_RUNTIME_DIR");
 	char cwd[PATH_MAX];
 
-	if (!root && !rt->rootless)
-		rt->root = "/run/moat";
-	else if (!root && user_dir && *user_dir)
+	if (!root && rt->rootless && user_dir && *user_dir)
 		rt->root = arena_printf(rt->arena, "%s/moat", user_dir);
+	else if (!root && geteuid() == 0)
+		rt->root = "/run/moat";
 	else if (!root)
 		rt->root = arena_printf(rt->arena, "/run/user/%u/moat", geteuid());
 	else if (*root == '/')
@@ -125,7 +126,7 @@ static int settle(const struct global *global, struct runtime *rt, struct err *e
 
 	if (when < 0)
 		return when;
-	rt->rootless = when == 2 ? geteuid() != 0 : when == 1;
+	rt->rootless = when == 2 ? rootless_detect() : when == 1;
 	rt->debug = global->debug;
 	rt->vm = global->vm || str_eq(basename(rt->argv[0]), "moat-vm");
 	if (choose_cgroup_driver(global, rt, err) < 0)

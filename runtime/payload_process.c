@@ -17,7 +17,7 @@ static int plan(struct creation *c, struct err *err)
 		.filter = &c->filter,
 		.caps = process_caps_grantable(userns),
 		.preserve_fds = (unsigned int)c->preserve_fds,
-		.userns = userns,
+		.userns = userns || c->rt->rootless,
 	};
 
 	if (seccomp_cache_load(c->rt, c->spec->linux->seccomp, &c->filter, err) < 0)

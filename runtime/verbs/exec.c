@@ -230,7 +230,7 @@ static int make_plans(struct execution *e, struct err *err)
 		.filter = &e->filter,
 		.caps = process_caps_grantable(userns),
 		.preserve_fds = (unsigned int)e->settings->preserve_fds,
-		.userns = userns,
+		.userns = userns || e->rt->rootless,
 	};
 	return process_plan_make(e->spec, spec->linux, &env, e->rt->arena, &e->plan, err);
 }
