@@ -221,7 +221,7 @@ int main(int argc, char **argv)
 
 	fill_standard_streams();
 	// Who ignores it has no children to wait for: the kernel reaps them at once.
-	signal(SIGCHLD, SIG_DFL);
+	sigaction(SIGCHLD, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);
 	int help = options_parse(global_options, false, &global, &arena, &rest, &err);
 	if (help < 0 || open_log(&global, &err) < 0)
 		return fail(&err, 0);
