@@ -95,8 +95,10 @@ static int spawn_with_moats(struct ns_spawn *spawn, int self, struct err *err)
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	spawn->pending &= ~(uint64_t)CLONE_NEWPID;
 	int ret = ns_birth_give(&birth, spawn, err);
+	// The root of a user namespace has no right to. It harms nobody: who is born next is born for
+	// the same exec.
 	if (ret != 0 && setns(self, CLONE_NEWPID) < 0)
-		log_warn("return to moat's own pid namespace: %s", strerror(errno));
+		log_debug("return to moat's own pid namespace: %s", strerror(errno));
 	return ret;
 }
 
