@@ -3,12 +3,14 @@
 
 #include "cgroups/cgroups.h"
 #include "cgroups/place.h"
+#include "cgroups/unit.h"
 
 struct cgroup_plan {
 	enum cgroup_driver driver;
 	enum cgroup_layout layout;
 	bool rootless;
 	struct places places;
+	const struct unit *unit; // of the systemd driver; NULL: none
 };
 
 // The paths of places, as cgroup_save() tells them.

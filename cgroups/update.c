@@ -1,4 +1,5 @@
 #include "base/scope.h"
+#include "cgroups/manager.h"
 #include "cgroups/place.h"
 #include "cgroups/resources.h"
 #include "cgroups/unified.h"
@@ -38,19 +39,44 @@ static int complete_memory(struct change *change, const struct place *v2, struct
 
 static int complete_cpu(struct change *change, const struct place *v2, struct err *err)
 {
+	struct oci_cpu *cpu = &change->cpu;
 	char text[64];
 
-	change->cpu = *change->resources.cpu;
-	change->resources.cpu = &change->cpu;
-	if (!change->cpu.period.v || change->cpu.quota.v || !place_list_has(v2->controllers, "cpu"))
+	*cpu = *change->resources.cpu;
+	change->resources.cpu = cpu;
+	if (!cpu->period.v == !cpu->quota.v || !place_list_has(v2->controllers, "cpu"))
 		return 0;
 	int ret = place_read(v2->dir, "cpu.max", text, sizeof(text));
 	if (ret < 0)
 		return err_sysn(err, -ret, "read %s/cpu.max", v2->dir);
-	text[strcspn(text, " ")] = '\0';
-	if (str_to_i64(text, &change->cpu.quota.v) < 0)
-		change->cpu.quota.v = -1;
+	const size_t len = strcspn(text, " ");
+	if (cpu->quota.v)
+		return text[len] ? str_to_u64(text + len + 1, &cpu->period.v) : 0;
+	text[len] = '\0';
+	if (str_to_i64(text, &cpu->quota.v) < 0)
+		cpu->quota.v = -1;
 	return 0;
+}
+
+// v1 has a file for each, but systemd is told of both in one.
+static int complete_cpu_v1(struct change *change, const struct place *v1, struct err *err)
+{
+	struct oci_cpu *cpu = &change->cpu;
+	int ret = 0;
+
+	*cpu = *change->resources.cpu;
+	change->resources.cpu = cpu;
+	if (!cpu->period.v == !cpu->quota.v)
+		return 0;
+	if (!cpu->period.v) {
+		ret = place_read_u64(v1->dir, "cpu.cfs_period_us", &cpu->period.v);
+	} else {
+		uint64_t quota = 0;
+
+		ret = place_read_u64(v1->dir, "cpu.cfs_quota_us", &quota);
+		cpu->quota.v = quota > INT64_MAX ? -1 : (int64_t)quota;
+	}
+	return ret < 0 ? err_sysn(err, -ret, "read the CPU time of %s", v1->dir) : 0;
 }
 
 // memory.checkBeforeUpdate (config-linux.md, "Memory").
@@ -147,7 +173,7 @@ static int write_places(const struct places *places, struct err *err)
 		const struct place *place = &places->v[i];
 		int ret = place_write_all(place, err);
 
-		if (ret == 0 && place->devices)
+		if (ret == 0 && place->v2 && place->devices)
 			ret = unified_attach_devices(place, false, err);
 		if (ret < 0)
 			return ret;
@@ -155,10 +181,21 @@ static int write_places(const struct places *places, struct err *err)
 	return 0;
 }
 
+static int tell_systemd(struct cgroup *cgroup, struct err *err)
+{
+	struct unit_properties properties = { 0 };
+
+	if (!cgroup->unit)
+		return 0;
+	unit_set_limits(&properties, &cgroup->arena, &cgroup->places, !cgroup->unit->user);
+	return properties.n ? manager_change_unit(cgroup->unit, &properties, err) : 0;
+}
+
 int cgroup_update(struct cgroup *cgroup, const struct oci_resources *resources, struct err *err)
 {
 	struct change change = { .resources = *resources };
 	struct place *v2 = place_find_v2(&cgroup->places);
+	const struct place *v1_cpu = place_find(&cgroup->places, "cpu", NULL);
 	int ret;
 
 	if (cgroup->places.n == 0)
@@ -171,7 +208,11 @@ int cgroup_update(struct cgroup *cgroup, const struct oci_resources *resources, 
 		return ret;
 	if (v2 && resources->memory && (ret = complete_memory(&change, v2, err)) < 0)
 		return ret;
-	if (v2 && resources->cpu && (ret = complete_cpu(&change, v2, err)) < 0)
+	if (v1_cpu && cgroup->unit && resources->cpu)
+		ret = complete_cpu_v1(&change, v1_cpu, err);
+	else
+		ret = v2 && resources->cpu ? complete_cpu(&change, v2, err) : 0;
+	if (ret < 0)
 		return ret;
 
 	ret = check_usage(cgroup, resources->memory, err);
@@ -181,5 +222,8 @@ int cgroup_update(struct cgroup *cgroup, const struct oci_resources *resources, 
 	struct place *devices = place_find(&cgroup->places, "devices", NULL);
 	if (ret == 0 && devices)
 		ret = narrow_device_writes(devices, &cgroup->arena, err);
+	// First, so that what systemd writes now, in round numbers, is written over.
+	if (ret == 0)
+		ret = tell_systemd(cgroup, err);
 	return ret < 0 ? ret : write_places(&cgroup->places, err);
 }
