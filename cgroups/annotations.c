@@ -119,7 +119,7 @@ static bool read_list(struct reader *reader)
 	}
 	reader->at++;
 	// Of an empty one the type must be told.
-	return settle_type(reader, "as") && (strings->n || reader->property->type);
+	return (strings->n || reader->property->type) && settle_type(reader, "as");
 }
 
 static bool fits(const struct unit_property *property, bool negative)

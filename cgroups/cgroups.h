@@ -132,7 +132,8 @@ int cgroup_load(const struct oci_strings *paths, enum cgroup_driver driver, stru
 // to cgroup.procs takes it and so waits for an RCU grace period, 2 to 15 ms on an idle host; and
 // clone3(CLONE_INTO_CGROUP) joins a v2 group for nothing.
 //
-// cgroup_join_open(), in the parent, before the clone. `subs` name cgroups below (`exec --cgroup`,
+// cgroup_join_open(), in the parent, before the clone. A caller that doesn't belong to the user's
+// manager is taken in there, if the cgroup is of that manager. `subs` name cgroups below (`exec --cgroup`,
 // which may be given several times): `path`, or `controller,…:path` for v1; NULL or empty: itself.
 // One that leads outside is -EINVAL, one that isn't there -ENOENT. cgroup_join_close() in parent
 // and child.

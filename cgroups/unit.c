@@ -204,18 +204,22 @@ int unit_plan(const char *cgroups_path, const struct cgroup_options *options, st
 }
 
 // Above a unit of the system's manager there are slices alone; the user's manager is a service.
-static bool is_users(const char *dir, const char *last)
+size_t unit_manager_len(const char *dir)
 {
-	for (const char *slash = strchr(dir, '/'); slash && slash < last;
-	     slash = strchr(slash + 1, '/')) {
-		const size_t suffix = strlen(".service");
-		const char *end = strchr(slash + 1, '/');
+	const char *service = strstr(dir, ".service/");
 
-		if (end && (size_t)(end - slash) > suffix &&
-		    memcmp(end - suffix, ".service", suffix) == 0)
-			return true;
-	}
-	return false;
+	return service ? (size_t)(service - dir) + strlen(".service") : 0;
+}
+
+void unit_plan_entry(struct unit *unit, pid_t pid, struct arena *arena)
+{
+	*unit = (struct unit){
+		.name = arena_printf(arena, "run-moat-%d.scope", pid),
+		.user = true,
+	};
+	set_text(unit, arena, "Description", "s", "moat");
+	set_text(unit, arena, "Slice", "s", "user.slice");
+	set_text(unit, arena, "CollectMode", "s", "inactive-or-failed");
 }
 
 struct unit *unit_of_dir(const char *dir, struct arena *arena)
@@ -227,7 +231,7 @@ struct unit *unit_of_dir(const char *dir, struct arena *arena)
 	struct unit *unit = arena_new(arena, struct unit, 1);
 	unit->name = arena_strdup(arena, last + (last[1] == '_' ? 2 : 1));
 	unit->is_slice = str_ends(unit->name, ".slice");
-	unit->user = is_users(dir, last);
+	unit->user = unit_manager_len(dir) > 0;
 	return unit;
 }
 

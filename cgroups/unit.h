@@ -18,6 +18,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 // One value of a D-Bus type.
 struct unit_property {
@@ -53,6 +54,13 @@ int unit_plan(const char *cgroups_path, const struct cgroup_options *options, st
 // The unit whose cgroup is the absolute directory `dir`, of which no more is known than its name
 // and whose it is. NULL: no such directory.
 struct unit *unit_of_dir(const char *dir, struct arena *arena);
+
+// So much of the directory `dir` of a unit is the group of the user's manager; 0: it is one of the
+// system's.
+size_t unit_manager_len(const char *dir);
+
+// A scope of the user's manager for a process that is to be among that manager's own.
+void unit_plan_entry(struct unit *unit, pid_t pid, struct arena *arena);
 
 // The properties in the stead of older ones of the same name.
 void unit_set(struct unit_properties *properties, struct arena *arena,
