@@ -238,7 +238,7 @@ static void set_devices(struct limits *limits, const struct device_rules *rules)
 		allow.strings = (struct oci_strings){ 0 };
 	policy.strings.v = arena_new(limits->arena, char *, 1);
 	policy.strings.v[policy.strings.n++] = arena_strdup(limits->arena,
-							     told ? "strict" : "auto");
+							    told ? "strict" : "auto");
 	unit_set(limits->properties, limits->arena, &policy);
 	unit_set(limits->properties, limits->arena, &allow);
 }

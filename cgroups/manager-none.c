@@ -4,8 +4,9 @@
 
 static int unsupported(struct err *err)
 {
-	return err_set(err, ENOTSUP, "this moat was built without the systemd cgroup driver "
-				     "(choose --cgroup-manager cgroupfs)");
+	return err_set(err, ENOTSUP,
+		       "this moat was built without the systemd cgroup driver "
+		       "(choose --cgroup-manager cgroupfs)");
 }
 
 bool cgroup_systemd_supported(void)

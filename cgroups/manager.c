@@ -181,7 +181,8 @@ static int append_value(sd_bus_message *message, const struct unit_property *pro
 	case 'a':
 		return append_strings(message, property);
 	case 's':
-		return sdbus.sd_bus_message_append_basic(message, 's', property->strings.v[0]);
+		return sdbus.sd_bus_message_append_basic(
+			message, 's', property->strings.n ? property->strings.v[0] : "");
 	case 'd':
 		return sdbus.sd_bus_message_append(message, type, property->real);
 	case 'x':
@@ -215,7 +216,8 @@ static int append_properties(sd_bus_message *message, const struct unit_properti
 
 	for (size_t i = 0; i < properties->n && ret >= 0; i++) {
 		const struct unit_property *property = &properties->v[i];
-		const struct unit_property none = { .name = property->name, .type = property->type };
+		const struct unit_property none = { .name = property->name,
+						    .type = property->type };
 
 		if (property->optional && !optional)
 			continue;

@@ -41,8 +41,9 @@ struct place {
 		struct place_write *v;
 		size_t n, cap;
 	} writes;
-	const struct device_rules *devices; // v1: among the writes; v2: to become a program; NULL: none
-	size_t made; // so much of `dir` was there before cgroup_create(); 0: all of it
+	const struct device_rules
+		*devices; // v1: among the writes; v2: to become a program; NULL: none
+	size_t made;	  // so much of `dir` was there before cgroup_create(); 0: all of it
 };
 
 struct places {

@@ -106,18 +106,18 @@ static int add_places(struct cgroup_plan *plan, const struct cgroup_host *host, 
 	return 0;
 }
 
-static int plan_unit(struct cgroup_plan *plan, const char *wanted,
-		     const struct cgroup_options *options, struct arena *arena, struct unit **unit,
-		     struct err *err)
+static struct unit *plan_unit(const struct cgroup_host *host, const char *wanted,
+			      const struct cgroup_options *options, struct arena *arena,
+			      struct err *err)
 {
 	// On v1 the user's manager has no hierarchy but its own, which limits nothing.
-	if (options->systemd.user && plan->layout != CGROUP_UNIFIED)
-		return err_set(err, ENOTSUP,
-			       "the user's systemd can't manage cgroups of version 1 (choose "
-			       "--cgroup-manager cgroupfs or disabled)");
-	int ret = unit_plan(wanted, options, arena, unit, err);
-	plan->unit = *unit;
-	return ret;
+	if (options->systemd.user && host->layout != CGROUP_UNIFIED) {
+		err_set(err, ENOTSUP,
+			"the user's systemd can't manage cgroups of version 1 (choose "
+			"--cgroup-manager cgroupfs or disabled)");
+		return NULL;
+	}
+	return unit_plan(wanted, options, arena, err);
 }
 
 int cgroup_plan_make(const struct cgroup_host *host, const struct oci_linux *linux,
@@ -137,8 +137,10 @@ int cgroup_plan_make(const struct cgroup_host *host, const struct oci_linux *lin
 	if (options->driver == CGROUP_DISABLED)
 		return 0;
 	if (options->driver == CGROUP_SYSTEMD) {
-		if (plan_unit(made, linux->cgroups_path, options, arena, &unit, err) < 0)
+		unit = plan_unit(host, linux->cgroups_path, options, arena, err);
+		if (!unit)
 			return -err->code;
+		made->unit = unit;
 		wanted = unit->path;
 	}
 	if (!wanted || !*wanted)

@@ -14,7 +14,7 @@ struct sdbus sdbus;
 // group's specifications.
 #define NOTE_TYPE   0x407c0c0a
 #define NOTE_VENDOR "FDO"
-#define NOTE_JSON                                                                             \
+#define NOTE_JSON                                                                               \
 	"[{\"feature\":\"systemd\",\"description\":\"the systemd cgroup driver\",\"priority\":" \
 	"\"recommended\",\"soname\":[\"" LIBRARY "\"]}]"
 
@@ -24,14 +24,13 @@ struct dlopen_note {
 	_Alignas(uint32_t) char text[sizeof(NOTE_JSON)];
 };
 
-static const struct dlopen_note note
-	__attribute__((used, aligned(4), section(".note.dlopen"))) = {
-		.name_size = sizeof(NOTE_VENDOR),
-		.text_size = sizeof(NOTE_JSON),
-		.type = NOTE_TYPE,
-		.name = NOTE_VENDOR,
-		.text = NOTE_JSON,
-	};
+static const struct dlopen_note note __attribute__((used, aligned(4), section(".note.dlopen"))) = {
+	.name_size = sizeof(NOTE_VENDOR),
+	.text_size = sizeof(NOTE_JSON),
+	.type = NOTE_TYPE,
+	.name = NOTE_VENDOR,
+	.text = NOTE_JSON,
+};
 
 int sdbus_load(struct err *err)
 {

@@ -17,7 +17,7 @@ static int invalid(struct err *err, const char *problem, const char *what)
 
 static bool begins_as_file(const char *name)
 {
-	static const char *const controllers[] = { "cgroup", "cpu",	"cpuacct", "cpuset", "io",
+	static const char *const controllers[] = { "cgroup", "cpu",    "cpuacct", "cpuset", "io",
 						   "blkio",  "memory", "devices", "pids" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(controllers); i++) {
@@ -119,9 +119,9 @@ static int plan_slice(struct unit *unit, const struct parts *parts, struct arena
 	unit->is_slice = true;
 	unit->slice = slice_above(parts->name, arena);
 	if (*parts->slice && !str_eq(parts->slice, unit->slice))
-		return invalid(err, arena_printf(arena, "%s lies in %s, not in", parts->name,
-						 unit->slice),
-			       parts->slice);
+		return invalid(
+			err, arena_printf(arena, "%s lies in %s, not in", parts->name, unit->slice),
+			parts->slice);
 	return expand_slice(unit->name, arena, &unit->path, err);
 }
 
@@ -180,8 +180,8 @@ static void set_common(struct unit *unit, const char *id, struct arena *arena)
 	unit->properties.v[unit->properties.n - 1].optional = true;
 }
 
-int unit_plan(const char *cgroups_path, const struct cgroup_options *options, struct arena *arena,
-	      struct unit **unit, struct err *err)
+struct unit *unit_plan(const char *cgroups_path, const struct cgroup_options *options,
+		       struct arena *arena, struct err *err)
 {
 	struct unit *made = arena_new(arena, struct unit, 1);
 	struct parts parts = { "", "moat", options->id };
@@ -195,12 +195,11 @@ int unit_plan(const char *cgroups_path, const struct cgroup_options *options, st
 	else if (ret == 0)
 		ret = plan_scope(made, &parts, arena, err);
 	if (ret < 0)
-		return ret;
+		return NULL;
 	if (options->systemd.group)
 		made->path = arena_printf(arena, "%s%s", options->systemd.group, made->path);
 	set_common(made, options->id, arena);
-	*unit = made;
-	return 0;
+	return made;
 }
 
 // Above a unit of the system's manager there are slices alone; the user's manager is a service.

@@ -47,9 +47,9 @@ struct unit {
 };
 
 // The unit for linux.cgroupsPath (`slice:prefix:name`; NULL or empty: named by the id), with the
-// properties that every unit gets. -EINVAL: not such a path.
-int unit_plan(const char *cgroups_path, const struct cgroup_options *options, struct arena *arena,
-	      struct unit **unit, struct err *err);
+// properties that every unit gets. NULL, with the error -EINVAL: not such a path.
+struct unit *unit_plan(const char *cgroups_path, const struct cgroup_options *options,
+		       struct arena *arena, struct err *err);
 
 // The unit whose cgroup is the absolute directory `dir`, of which no more is known than its name
 // and whose it is. NULL: no such directory.

@@ -141,8 +141,8 @@ int container_plan_cgroup(const struct runtime *rt, const char *id, const struct
 // The cgroup of a container whose record is gone is the one that its configuration asks for.
 static int salvage(struct container *container, struct err *err)
 {
-	const struct cgroup_host *host;
-	const struct cgroup_plan *plan;
+	const struct cgroup_host *host = NULL;
+	const struct cgroup_plan *plan = NULL;
 
 	container->state = (struct container_state){
 		.id = container->state.id,

@@ -7,7 +7,8 @@
 
 static struct cgroup_hierarchy legacy_list[] = {
 	{ "memory", "memory", "memory", "/sys/fs/cgroup/memory", "/own", false },
-	{ "cpu,cpuacct", "cpu,cpuacct", "cpu,cpuacct", "/sys/fs/cgroup/cpu,cpuacct", "/own", false },
+	{ "cpu,cpuacct", "cpu,cpuacct", "cpu,cpuacct", "/sys/fs/cgroup/cpu,cpuacct", "/own",
+	  false },
 	{ "cpuset", "cpuset", "cpuset", "/sys/fs/cgroup/cpuset", "/", false },
 	{ "pids", "pids", "pids", "/sys/fs/cgroup/pids", "/", false },
 	{ "blkio", "blkio", "blkio", "/sys/fs/cgroup/blkio", "/", false },
@@ -70,9 +71,8 @@ static void check(const struct wish *wish, const char *needle, const char *want)
 
 static void test_units(void)
 {
-	const struct wish user = {
-		.systemd = { .user = true, .group = "/user.slice/user@7.service" }
-	};
+	const struct wish user = { .systemd = { .user = true,
+						.group = "/user.slice/user@7.service" } };
 
 	check_path(NULL, "unit ", "unit moat-id.scope in system.slice of the system's manager");
 	check_path("", "unit ", "unit moat-id.scope in system.slice of the system's manager");
@@ -86,8 +86,7 @@ static void test_units(void)
 	check_path("a.slice:cri:a+b c", "unit ",
 		   "unit cri-a\\x2bb\\x20c.scope in a.slice of the system's manager");
 	check_path(":x:a-b.slice", "unit ", "unit a-b.slice in a.slice of the system's manager");
-	check_path("-.slice:x:a.slice", "unit ",
-		   "unit a.slice in -.slice of the system's manager");
+	check_path("-.slice:x:a.slice", "unit ", "unit a.slice in -.slice of the system's manager");
 	check(&user, "unit ", "unit moat-id.scope in user.slice of the user's manager");
 	check(&user, "mkdir",
 	      "mkdir /sys/fs/cgroup/user.slice/user@7.service/user.slice/moat-id.scope");
@@ -115,8 +114,8 @@ static void test_paths(void)
 static void test_bad_paths(void)
 {
 	const struct wish user_on_v1 = { .host = &legacy, .systemd = { .user = true } };
-	static const char *const slices[] = { "a",	   "a.scope", ".slice",	    "-a.slice",
-					      "a-.slice",  "a--b.slice", "a/b.slice", "../a.slice",
+	static const char *const slices[] = { "a",	  "a.scope",	".slice",    "-a.slice",
+					      "a-.slice", "a--b.slice", "a/b.slice", "../a.slice",
 					      "--.slice", "a b.slice" };
 
 	check_path("/a/b", "",
@@ -254,8 +253,10 @@ static void test_unified(void)
 {
 	struct oci_memory memory = { .limit = { true, 1000 } };
 	struct oci_pair pairs[] = {
-		{ (char *)"memory.max", (char *)"2G" },	 { (char *)"memory.high", (char *)"max" },
-		{ (char *)"cpu.max", (char *)"5000 20000" }, { (char *)"io.weight", (char *)"default 7" },
+		{ (char *)"memory.max", (char *)"2G" },
+		{ (char *)"memory.high", (char *)"max" },
+		{ (char *)"cpu.max", (char *)"5000 20000" },
+		{ (char *)"io.weight", (char *)"default 7" },
 		{ (char *)"pids.max", (char *)"lots" },
 	};
 	const struct oci_resources resources = { .memory = &memory,
@@ -342,9 +343,10 @@ static void test_annotations(void)
 		{ "@as []", "as " },
 	};
 	static const char *const bad[] = {
-		"",	      "x",	   "'a",      "'a' 'b'", "uint32 -1",  "byte 256", "2147483648",
-		"uint64 1.5", "[1]",	   "['a' 'b'", "['a'",	 "[]",	       "string 5", "boolean 1",
-		"tru",	      "uint64 'a'", "5x",      "@z 5",	 "'\\u0041'", "--5",
+		"",	      "x",	    "'a",	  "'a' 'b'",   "uint32 -1",
+		"byte 256",   "2147483648", "uint64 1.5", "[1]",       "['a' 'b'",
+		"['a'",	      "[]",	    "string 5",	  "boolean 1", "tru",
+		"uint64 'a'", "5x",	    "@z 5",	  "'\\u0041'", "--5",
 	};
 	char want[256];
 
@@ -353,10 +355,11 @@ static void test_annotations(void)
 		annotate("Name", good[i].value, "property Name", want);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		snprintf(want, sizeof(want),
-			 "annotation org.systemd.property.Name: not a GVariant of a kind known here, "
-			 "as 'text', true, uint64 5 or ['a', 'b']: %s",
-			 bad[i]);
+		snprintf(
+			want, sizeof(want),
+			"annotation org.systemd.property.Name: not a GVariant of a kind known here, "
+			"as 'text', true, uint64 5 or ['a', 'b']: %s",
+			bad[i]);
 		annotate("Name", bad[i], "", want);
 	}
 }
@@ -389,7 +392,8 @@ static void test_record(void)
 
 	is_str(unit->name, "x-y.scope");
 	ok(!unit->user && !unit->is_slice, "a scope of the system's manager");
-	unit = unit_of_dir("/sys/fs/cgroup/user.slice/user@1.service/user.slice/_cpu.slice", &arena);
+	unit = unit_of_dir("/sys/fs/cgroup/user.slice/user@1.service/user.slice/_cpu.slice",
+			   &arena);
 	is_str(unit->name, "cpu.slice");
 	ok(unit->user && unit->is_slice, "a slice of the user's manager");
 	ok(!unit_of_dir("/", &arena), "no unit");
