@@ -91,6 +91,13 @@ int log_fd(void)
 	return logger.fd;
 }
 
+void log_close(void)
+{
+	if (logger.fd > STDERR_FILENO)
+		close(logger.fd);
+	logger.fd = -1;
+}
+
 static void add_time(struct text *line)
 {
 	text_str(line, "\"");

@@ -24,6 +24,9 @@ bool log_enabled(enum log_level level);
 // The descriptor of the log, to be kept open where others are closed; -1 for none.
 int log_fd(void);
 
+// In a process that others may look into: gives the log up. Nothing is written from here on.
+void log_close(void);
+
 void log_msg(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #define log_error(...) log_msg(LOG_ERROR, __VA_ARGS__)

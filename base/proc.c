@@ -86,6 +86,22 @@ int proc_wait(pid_t pid)
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+int proc_close_fds(int first, const int *keep, size_t n)
+{
+	for (;;) {
+		int next = -1;
+
+		for (size_t i = 0; i < n; i++)
+			if (keep[i] >= first && (next < 0 || keep[i] < next))
+				next = keep[i];
+		if (next < 0)
+			return close_range((unsigned int)first, ~0U, 0);
+		if (next > first && close_range((unsigned int)first, (unsigned int)next - 1, 0) < 0)
+			return -1;
+		first = next + 1;
+	}
+}
+
 // By the system call, since the C library refuses to touch the two signals that it keeps for
 // itself, which somebody else may have left ignored.
 void proc_reset_signals(void)

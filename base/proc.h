@@ -8,6 +8,7 @@
 #include "base/err.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -28,6 +29,10 @@ int proc_pidfd(const struct proc_id *id, struct err *err);
 // Waits for a child to end, across EINTR. Returns its exit status as a shell would tell it: the
 // exit code, or 128 + the signal's number. -1 with errno when it can't be waited for.
 int proc_wait(pid_t pid);
+
+// Closes all descriptors from `first` on but those in `keep`, where -1 stands for none. -1 with
+// errno.
+int proc_close_fds(int first, const int *keep, size_t n);
 
 // Gives this process default handling of all signals, and an empty mask, before it executes a
 // program: signals that are ignored or blocked would stay so; handlers would not.

@@ -155,8 +155,12 @@ int run_program(struct run *run, struct err *err)
 	bool in_time = pidfd >= 0 && wait_for_end(run, pidfd, output_fd);
 	if (!in_time)
 		kill(-pid, SIGKILL);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
+	pid_t got;
+	do
+		got = waitpid(pid, &status, 0);
+	while (got < 0 && errno == EINTR);
+	if (got < 0)
+		return err_sys(err, "wait for it");
 	take_output(run, output_fd);
 	trim_newline(run->output);
 	return judge(run, status, in_time, err);

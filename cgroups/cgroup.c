@@ -274,3 +274,10 @@ int cgroup_delete(struct cgroup *cgroup, struct err *err)
 		*err = first;
 	return -first.code;
 }
+
+void cgroup_unmake(const struct cgroup *cgroup)
+{
+	for (size_t i = 0; i < cgroup->places.n; i++)
+		if (cgroup->places.v[i].made)
+			tree_unmake(&cgroup->places.v[i]);
+}

@@ -10,7 +10,8 @@
 // the host's /sys/fs/cgroup is still in view, and no descriptor is kept between two calls.
 //
 // With the driver CGROUP_DISABLED there is a cgroup without any directory: every function works and
-// does nothing, and finds no process.
+// does nothing, and finds no process. But a plan with limits is refused, since nothing would keep
+// them.
 //
 // Kernel documents: Documentation/admin-guide/cgroup-v1/*, Documentation/admin-guide/cgroup-v2.rst.
 #pragma once
@@ -135,7 +136,8 @@ int cgroup_load(const struct oci_strings *paths, enum cgroup_driver driver, stru
 // cgroup_join_open(), in the parent, before the clone. A caller that doesn't belong to the user's
 // manager is taken in there, if the cgroup is of that manager. `subs` name cgroups below (`exec --cgroup`,
 // which may be given several times): `path`, or `controller,…:path` for v1; NULL or empty: itself.
-// One that leads outside is -EINVAL, one that isn't there -ENOENT. cgroup_join_close() in parent
+// One that leads outside, or names a controller that the cgroup hasn't in a v1 hierarchy, is
+// -EINVAL, one that isn't there -ENOENT. cgroup_join_close() in parent
 // and child.
 struct cgroup_join;
 int cgroup_join_open(const struct cgroup *cgroup, const struct oci_strings *subs,
@@ -165,8 +167,9 @@ int cgroup_sub_of(const struct cgroup *cgroup, pid_t pid, struct arena *arena, c
 		  struct err *err);
 
 // Changes the limits given, leaves the others. With memory.checkBeforeUpdate a limit below the
-// present use is refused (-EBUSY) before anything changes. A list of device rules replaces the one
-// before; an empty one leaves it. With the systemd driver the unit's properties change first.
+// present use is refused (-EBUSY) before anything changes; when the kernel refuses one, what was
+// changed before it is changed back. A list of device rules replaces the one before; an empty one
+// leaves it. With the systemd driver the unit's properties change too.
 int cgroup_update(struct cgroup *cgroup, const struct oci_resources *resources, struct err *err);
 
 // Freezes (or thaws) all processes, and waits (bounded: -ETIMEDOUT, and thawed again) until the
@@ -189,6 +192,10 @@ int cgroup_kill(const struct cgroup *cgroup, int sig, struct err *err);
 // has gone already is no error. The parents of the cgroup stay. With the systemd driver the unit is
 // stopped first.
 int cgroup_delete(struct cgroup *cgroup, struct err *err);
+
+// After cgroup_delete(), where a creation has failed: removes those parents too that
+// cgroup_create() made for this cgroup, as far as they are empty.
+void cgroup_unmake(const struct cgroup *cgroup);
 
 struct cgroup_blkio_entry {
 	uint64_t major, minor, value;

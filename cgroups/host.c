@@ -1,12 +1,11 @@
 // /proc/self/cgroup names the hierarchies, and nearly every host has them at /sys/fs/cgroup under
 // their own names: one statfs(2) each confirms it. Only for one that isn't there is mountinfo read.
-// Its lines are taken apart here, because libmount would cost more to load than all the rest of
-// this folder does, and three of their fields are all that is needed.
 
 #include "cgroups/host.h"
 
 #include "base/io.h"
 #include "base/log.h"
+#include "base/mountinfo.h"
 #include "base/scope.h"
 
 #include <fcntl.h>
@@ -28,63 +27,6 @@ struct reader {
 };
 
 // ---- mountinfo ----
-
-static int octal(const char *text)
-{
-	int value = 0;
-
-	for (int i = 0; i < 3; i++) {
-		if (text[i] < '0' || text[i] > '7')
-			return -1;
-		value = value * 8 + text[i] - '0';
-	}
-	return value;
-}
-
-// The kernel writes blanks and backslashes in a path as \040.
-static void unescape(char *text)
-{
-	char *to = text;
-
-	while (*text) {
-		int byte = *text == '\\' ? octal(text + 1) : -1;
-
-		*to++ = byte < 0 ? *text : (char)byte;
-		text += byte < 0 ? 1 : 4;
-	}
-	*to = '\0';
-}
-
-struct mount_line {
-	char *root, *mount_point, *type, *options;
-};
-
-// `36 35 0:31 /root /mount/point rw,relatime shared:1 - type source options`
-// (proc_pid_mountinfo(5)).
-static bool parse_mount_line(char *line, struct mount_line *mount)
-{
-	enum { ROOT = 3, MOUNT_POINT = 4, TAGS = 6, MAX_FIELDS = 32 };
-	char *fields[MAX_FIELDS], *save = NULL;
-	size_t n = 0, dash = TAGS;
-
-	for (char *field = strtok_r(line, " ", &save); field && n < MAX_FIELDS;
-	     field = strtok_r(NULL, " ", &save))
-		fields[n++] = field;
-	while (dash < n && !str_eq(fields[dash], "-"))
-		dash++;
-	if (dash + 3 >= n)
-		return false;
-
-	*mount = (struct mount_line){
-		.root = fields[ROOT],
-		.mount_point = fields[MOUNT_POINT],
-		.type = fields[dash + 1],
-		.options = fields[dash + 3],
-	};
-	unescape(mount->root);
-	unescape(mount->mount_point);
-	return true;
-}
 
 // True if the mount options name all the controllers of a line of /proc/self/cgroup.
 static bool has_all(const char *options, const char *controllers)
@@ -139,7 +81,7 @@ static int find_mount(struct reader *reader, struct cgroup_hierarchy *hierarchy)
 	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		struct mount_line mount;
 
-		if (!parse_mount_line(line, &mount) || !str_eq(mount.type, "cgroup") ||
+		if (!mountinfo_parse(line, &mount) || !str_eq(mount.type, "cgroup") ||
 		    !has_all(mount.options, hierarchy->options))
 			continue;
 		hierarchy->mount_point = mount.mount_point;

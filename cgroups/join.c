@@ -32,14 +32,46 @@ static bool lists_meet(const char *list, size_t len, const char *controllers)
 	return false;
 }
 
+// The length of the list of controllers that a sub begins with; 0: it has none.
+static size_t list_length(const char *sub)
+{
+	const size_t len = strcspn(sub, ":/");
+
+	return sub[len] == ':' ? len : 0;
+}
+
+// Each controller that a sub names must be one of the container's.
+static int check_sub(const struct cgroup *cgroup, const char *sub, struct err *err)
+{
+	const size_t len = list_length(sub);
+
+	if (*sub == ':')
+		return err_set(err, EINVAL, "the cgroup %s: a controller is missing", sub);
+	for (size_t i = 0, n; len > 0 && i <= len; i += n + 1) {
+		bool known = false;
+
+		n = strcspn(sub + i, ",:");
+		for (size_t j = 0; j < cgroup->places.n; j++) {
+			const struct place *place = &cgroup->places.v[j];
+
+			known |= !place->v2 && lists_meet(sub + i, n, place->controllers);
+		}
+		if (!known)
+			return err_set(err, EINVAL,
+				       "the cgroup %s: the container has no v1 controller `%.*s`",
+				       sub, (int)n, sub + i);
+	}
+	return 0;
+}
+
 // The path below that is meant for this place, the last one if there are several; NULL: none.
 static const char *sub_for(const struct place *place, const struct oci_strings *subs)
 {
 	for (size_t i = subs ? subs->n : 0; i-- > 0;) {
 		const char *sub = subs->v[i];
-		const size_t len = strcspn(sub, ":/");
+		const size_t len = list_length(sub);
 
-		if (sub[len] != ':')
+		if (len == 0)
 			return sub;
 		if (!place->v2 && lists_meet(sub, len, place->controllers))
 			return sub + len + 1;
@@ -146,6 +178,9 @@ int cgroup_join_open(const struct cgroup *cgroup, const struct oci_strings *subs
 		return -err->code;
 	made->v2.fd = -1;
 	made->v = arena_new(arena, struct join_place, cgroup->places.n);
+	for (size_t i = 0; subs && i < subs->n; i++)
+		if (check_sub(cgroup, subs->v[i], err) < 0)
+			return -err->code;
 	for (size_t i = 0; i < cgroup->places.n; i++) {
 		const struct place *place = &cgroup->places.v[i];
 

@@ -66,6 +66,14 @@ static int call_failed(int ret, const sd_bus_error *error, struct err *err)
 
 // ---- connections ----
 
+static uint64_t now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 static int require_systemd(struct stat *st, struct err *err)
 {
 	if (stat(BOOTED, st) < 0)
@@ -73,6 +81,25 @@ static int require_systemd(struct stat *st, struct err *err)
 			       "systemd isn't running here: there is no " BOOTED
 			       " (choose --cgroup-manager cgroupfs)");
 	return 0;
+}
+
+// Until both sides know who they are, for which sd-bus by itself waits longer.
+static int await_ready(sd_bus *bus)
+{
+	const uint64_t deadline = now_us() + TIMEOUT_US;
+	int ret;
+
+	while ((ret = sdbus.sd_bus_is_ready(bus)) == 0) {
+		ret = sdbus.sd_bus_process(bus, NULL);
+		const uint64_t now = now_us();
+		if (ret == 0 && now >= deadline)
+			return -ETIMEDOUT;
+		if (ret == 0)
+			ret = sdbus.sd_bus_wait(bus, deadline - now);
+		if (ret < 0 && ret != -EINTR)
+			return ret;
+	}
+	return ret;
 }
 
 static int connect_to(const char *address, sd_bus **bus)
@@ -84,6 +111,8 @@ static int connect_to(const char *address, sd_bus **bus)
 		ret = sdbus.sd_bus_set_address(made, address);
 	if (ret >= 0)
 		ret = sdbus.sd_bus_start(made);
+	if (ret >= 0)
+		ret = await_ready(made);
 	if (ret < 0)
 		return ret;
 	*bus = made;
@@ -125,6 +154,8 @@ static int open_bus(bool user, sd_bus **bus)
 {
 	int ret = user ? sdbus.sd_bus_open_user(bus) : sdbus.sd_bus_open_system(bus);
 
+	if (ret >= 0)
+		ret = await_ready(*bus);
 	if (ret >= 0)
 		ret = sdbus.sd_bus_set_method_call_timeout(*bus, TIMEOUT_US);
 	return ret < 0 ? ret : watch_jobs(*bus);
@@ -230,14 +261,6 @@ static int append_properties(sd_bus_message *message, const struct unit_properti
 }
 
 // ---- jobs ----
-
-static uint64_t now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
 
 // Whether the message tells that the job has ended, and then how.
 static bool is_end_of(sd_bus_message *message, const char *job, char *result, size_t size)

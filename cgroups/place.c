@@ -1,6 +1,7 @@
 #include "cgroups/place.h"
 
 #include "base/io.h"
+#include "base/log.h"
 #include "base/scope.h"
 
 #include <fcntl.h>
@@ -37,6 +38,14 @@ struct place *place_find(const struct places *places, const char *v1_name, const
 			return place;
 	}
 	return NULL;
+}
+
+bool place_changes_devices(const struct place *place)
+{
+	// They are the last that is planned.
+	return place->devices ||
+	       (place->writes.n > 0 &&
+		str_starts(place->writes.v[place->writes.n - 1].file, "devices."));
 }
 
 struct place *place_find_v2(const struct places *places)
@@ -198,6 +207,17 @@ static int write_linked(const struct place *place, const struct place_write *wri
 	return 0;
 }
 
+static bool has_faded(const struct place *place, const struct place_write *write, int ret)
+{
+	uint64_t wanted, kept;
+
+	if (ret == -ENOENT || ret == -EOPNOTSUPP)
+		return true;
+	// What is kept has been rounded down to pages.
+	return ret == 0 && str_to_u64(write->value, &wanted) == 0 &&
+	       place_read_u64(place->dir, write->file, &kept) == 0 && kept > wanted;
+}
+
 static size_t count_linked(const struct place *place, size_t first)
 {
 	size_t n = 0;
@@ -223,6 +243,11 @@ int place_write_all(const struct place *place, struct err *err)
 			continue;
 		}
 		ret = write_one(place, write, &file);
+		if (write->flags & WRITE_FADED && has_faded(place, write, ret)) {
+			log_warn("%s: this kernel has no such limit any more; ignored",
+				 write->file);
+			ret = 0;
+		}
 		if (ret == 0 && (write->flags & WRITE_OR_NEXT))
 			i++;
 		else if (ret == -ENOENT && (write->flags & (WRITE_OPTIONAL | WRITE_OR_NEXT)))

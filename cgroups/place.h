@@ -22,6 +22,9 @@ enum place_write_flag {
 	// period): which order the kernel takes depends on what stood there before, and it refuses
 	// a wrong one with EINVAL. Any order that it takes will do.
 	WRITE_LINKED = 4,
+	// A limit that newer kernels have no longer: the file is missing, refuses every value, or
+	// takes it and keeps none. That is worth a warning.
+	WRITE_FADED = 8,
 };
 
 struct place_write {
@@ -66,6 +69,9 @@ bool place_list_has(const char *list, const char *name);
 
 // The place that has `controller` (as v1 and v2 call it); NULL: none.
 struct place *place_find(const struct places *places, const char *v1_name, const char *v2_name);
+
+// True if device rules are to be written to it.
+bool place_changes_devices(const struct place *place);
 
 // The v2 place; NULL: none.
 struct place *place_find_v2(const struct places *places);

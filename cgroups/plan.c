@@ -135,7 +135,7 @@ int cgroup_plan_make(const struct cgroup_host *host, const struct oci_linux *lin
 	};
 	*plan = made;
 	if (options->driver == CGROUP_DISABLED)
-		return 0;
+		return resources_plan(linux->resources, false, &made->places, arena, err);
 	if (options->driver == CGROUP_SYSTEMD) {
 		unit = plan_unit(host, linux->cgroups_path, options, arena, err);
 		if (!unit)

@@ -17,6 +17,16 @@ struct planner {
 #define add(planner, place, flags, file, ...) \
 	place_add_write((place), (planner)->arena, (flags), (file), __VA_ARGS__)
 
+// A limit that nothing would keep is refused, not dropped. (Device rules are no such limit: engines
+// always send some.)
+static int no_cgroup(struct planner *planner, const char *field)
+{
+	return err_set(planner->err, ENOTSUP,
+		       "linux.resources.%s: there is no cgroup to set it in (is the cgroup manager "
+		       "`disabled`?)",
+		       field);
+}
+
 // Where `v1_name` (v2 calls it `v2_name`, NULL: has it not) is to be controlled; with an error that
 // says for which field.
 static struct place *need(struct planner *planner, const char *v1_name, const char *v2_name,
@@ -24,6 +34,10 @@ static struct place *need(struct planner *planner, const char *v1_name, const ch
 {
 	struct place *place = place_find(planner->places, v1_name, v2_name);
 
+	if (planner->places->n == 0) {
+		no_cgroup(planner, field);
+		return NULL;
+	}
 	if (!place) {
 		err_set(planner->err, ENOTSUP,
 			"linux.resources.%s: this host has no cgroup controller %s%s%s", field,
@@ -68,9 +82,8 @@ static int plan_memory_v1(struct planner *planner, struct place *place,
 	if (memory->reservation.v)
 		add(planner, place, 0, "memory.soft_limit_in_bytes", "%" PRId64,
 		    memory->reservation.v);
-	// Kernels since 5.16 have no such limit any more: the file is gone or does nothing.
-	if (memory->kernel.v)
-		add(planner, place, WRITE_OPTIONAL, "memory.kmem.limit_in_bytes", "%" PRId64,
+	if (memory->kernel.v) // gone with Linux 5.16
+		add(planner, place, WRITE_FADED, "memory.kmem.limit_in_bytes", "%" PRId64,
 		    memory->kernel.v);
 	if (memory->kernel_tcp.v)
 		add(planner, place, 0, "memory.kmem.tcp.limit_in_bytes", "%" PRId64,
@@ -291,7 +304,9 @@ static int plan_pids(struct planner *planner)
 	struct place *place = need(planner, "pids", "pids", "pids");
 	if (!place)
 		return -planner->err->code;
-	add(planner, place, 0, "pids.max", "%s", v2_limit(planner, pids->limit.v));
+	// 0 is none too, as for runc: nothing can run without a process.
+	add(planner, place, 0, "pids.max", "%s",
+	    v2_limit(planner, pids->limit.v > 0 ? pids->limit.v : -1));
 	return 0;
 }
 
@@ -503,6 +518,8 @@ static int plan_unified_file(struct planner *planner, const struct oci_pair *pai
 		return err_set(planner->err, EINVAL,
 			       "linux.resources.unified: not the name of a cgroup v2 file: %s",
 			       pair->key);
+	if (planner->places->n == 0)
+		return no_cgroup(planner, "unified");
 	if (!place)
 		return err_set(planner->err, ENOTSUP,
 			       "linux.resources.unified: %s: this host has no cgroup v2",

@@ -14,6 +14,7 @@
 	X(sd_bus_error_free)              \
 	X(sd_bus_error_has_name)          \
 	X(sd_bus_get_property_string)     \
+	X(sd_bus_is_ready)                \
 	X(sd_bus_message_append)          \
 	X(sd_bus_message_append_array)    \
 	X(sd_bus_message_append_basic)    \

@@ -81,7 +81,7 @@ void tree_unmake(const struct place *place)
 		return;
 	memcpy(path, place->dir, len + 1);
 	for (; len > place->made; len = tree_parent_len(path), path[len] = '\0') {
-		if (rmdir(path) < 0)
+		if (rmdir(path) < 0 && errno != ENOENT)
 			return;
 	}
 }

@@ -1,7 +1,9 @@
+#include "base/log.h"
 #include "base/scope.h"
 #include "cgroups/manager.h"
 #include "cgroups/place.h"
 #include "cgroups/resources.h"
+#include "cgroups/restore.h"
 #include "cgroups/unified.h"
 
 #include <inttypes.h>
@@ -167,28 +169,74 @@ static int narrow_device_writes(struct place *place, struct arena *arena, struct
 	return 0;
 }
 
-static int write_places(const struct places *places, struct err *err)
+static int write_place(const struct place *place, struct err *err)
 {
-	for (size_t i = 0; i < places->n; i++) {
-		const struct place *place = &places->v[i];
-		int ret = place_write_all(place, err);
+	int ret = place_write_all(place, err);
 
-		if (ret == 0 && place->v2 && place->devices)
-			ret = unified_attach_devices(place, false, err);
-		if (ret < 0)
-			return ret;
-	}
-	return 0;
+	return ret == 0 && place->v2 && place->devices ? unified_attach_devices(place, false, err) :
+							 ret;
 }
 
-static int tell_systemd(struct cgroup *cgroup, struct err *err)
+static void write_back(struct place *back, struct arena *arena)
+{
+	struct err err;
+
+	if ((place_changes_devices(back) && narrow_device_writes(back, arena, &err) < 0) ||
+	    place_write_all(back, &err) < 0)
+		log_warn("the update has failed, and can't be undone: %s", err.msg);
+}
+
+static struct places plan_back(const struct places *places, struct arena *arena)
+{
+	struct places before = { .v = arena_new(arena, struct place, places->n), .n = places->n };
+
+	for (size_t i = 0; i < places->n; i++)
+		restore_plan(&places->v[i], arena, &before.v[i]);
+	return before;
+}
+
+static int tell_systemd(struct cgroup *cgroup, const struct places *places, bool devices,
+			struct err *err)
 {
 	struct unit_properties properties = { 0 };
 
 	if (!cgroup->unit)
 		return 0;
-	unit_set_limits(&properties, &cgroup->arena, &cgroup->places, !cgroup->unit->user);
+	unit_set_limits(&properties, &cgroup->arena, places, devices && !cgroup->unit->user);
 	return properties.n ? manager_change_unit(cgroup->unit, &properties, err) : 0;
+}
+
+static void tell_systemd_back(struct cgroup *cgroup, const struct places *before)
+{
+	struct err err;
+
+	if (tell_systemd(cgroup, before, false, &err) < 0)
+		log_warn("the update has failed, and can't be undone: %s", err.msg);
+}
+
+// Makes the changes of all places, or none. Device rules come last, because v2's have no old value
+// that could be written back.
+static int write_places(struct cgroup *cgroup, const struct places *before, struct err *err)
+{
+	struct place **done = arena_new(&cgroup->arena, struct place *, before->n);
+	size_t n = 0;
+	int ret = 0;
+
+	for (int devices = 0; devices <= 1; devices++) {
+		for (size_t i = 0; i < before->n && ret == 0; i++) {
+			const struct place *place = &cgroup->places.v[i];
+
+			if (place_changes_devices(place) != devices)
+				continue;
+			done[n++] = &before->v[i];
+			ret = write_place(place, err);
+		}
+	}
+	if (ret < 0)
+		tell_systemd_back(cgroup, before);
+	while (ret < 0 && n > 0)
+		write_back(done[--n], &cgroup->arena);
+	return ret;
 }
 
 int cgroup_update(struct cgroup *cgroup, const struct oci_resources *resources, struct err *err)
@@ -222,8 +270,10 @@ int cgroup_update(struct cgroup *cgroup, const struct oci_resources *resources, 
 	struct place *devices = place_find(&cgroup->places, "devices", NULL);
 	if (ret == 0 && devices)
 		ret = narrow_device_writes(devices, &cgroup->arena, err);
+	if (ret < 0)
+		return ret;
+	const struct places before = plan_back(&cgroup->places, &cgroup->arena);
 	// First, so that what systemd writes now, in round numbers, is written over.
-	if (ret == 0)
-		ret = tell_systemd(cgroup, err);
-	return ret < 0 ? ret : write_places(&cgroup->places, err);
+	ret = tell_systemd(cgroup, &cgroup->places, true, err);
+	return ret < 0 ? ret : write_places(cgroup, &before, err);
 }

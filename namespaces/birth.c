@@ -90,6 +90,14 @@ int ns_make_err(struct err *err, const char *step)
 	return -code;
 }
 
+static void into_cgroup(struct clone_args *args, const struct ns_spawn *spawn)
+{
+	if (spawn->cgroup_fd < 0)
+		return;
+	args->flags |= CLONE_INTO_CGROUP;
+	args->cgroup = (uint64_t)spawn->cgroup_fd;
+}
+
 static pid_t clone_child(uint64_t flags, struct ns_spawn *spawn, struct err *err)
 {
 	struct clone_args args = {
@@ -102,10 +110,7 @@ static pid_t clone_child(uint64_t flags, struct ns_spawn *spawn, struct err *err
 		args.flags |= CLONE_PIDFD;
 		args.pidfd = (uintptr_t)&spawn->pidfd;
 	}
-	if (spawn->cgroup_fd >= 0) {
-		args.flags |= CLONE_INTO_CGROUP;
-		args.cgroup = (uint64_t)spawn->cgroup_fd;
-	}
+	into_cgroup(&args, spawn);
 	pid_t pid = sys_clone3(&args);
 	if (pid < 0 && flags & ~(uint64_t)CLONE_PARENT)
 		return ns_make_err(err, "clone with new namespaces");
@@ -119,6 +124,7 @@ static void be_stage(const struct ns_birth *birth, struct channel *channel, stru
 	pid_t pid;
 
 	replace_fd(&channel->parent_end, -1);
+	spawn->stage_fd = channel->child_end;
 	pid = birth->in_stage(birth->context, &err);
 	if (pid == 0)
 		pid = clone_child(birth->flags | CLONE_PARENT, spawn, &err);
@@ -133,11 +139,15 @@ static pid_t clone_by_stage(const struct ns_birth *birth, struct channel *channe
 			    struct ns_spawn *spawn, struct err *err)
 {
 	struct clone_args args = { .exit_signal = SIGCHLD };
-	pid_t stage = sys_clone3(&args);
 
+	if (birth->stage_in_cgroup)
+		into_cgroup(&args, spawn);
+	pid_t stage = sys_clone3(&args);
 	if (stage < 0)
 		return err_sys(err, "clone the stage");
 	if (stage == 0) {
+		if (birth->stage_in_cgroup)
+			spawn->cgroup_fd = -1;
 		be_stage(birth, channel, spawn);
 		return 0;
 	}
@@ -152,12 +162,10 @@ static pid_t clone_by_stage(const struct ns_birth *birth, struct channel *channe
 }
 
 // In the child: until the parent has done its part; the parent's death ends it.
-static void await_go(struct channel *channel)
+static void await_go(struct channel *channel, struct ns_spawn *spawn)
 {
-	char go;
-
 	replace_fd(&channel->parent_end, -1);
-	if (receive(channel->child_end, &go, sizeof(go)) <= 0)
+	if (receive(channel->child_end, &spawn->pid, sizeof(spawn->pid)) <= 0)
 		_exit(1);
 }
 
@@ -168,7 +176,7 @@ static int do_parents_part(const struct ns_birth *birth, struct channel *channel
 
 	if (ret < 0)
 		return ret;
-	if (send(channel->parent_end, "", 1, MSG_NOSIGNAL) < 0)
+	if (send(channel->parent_end, &pid, sizeof(pid), MSG_NOSIGNAL) < 0)
 		return err_sys(err, "wake the new process");
 	return 0;
 }
@@ -205,7 +213,7 @@ int ns_birth_give(const struct ns_birth *birth, struct ns_spawn *spawn, struct e
 	if (pid == 0) {
 		unblock_signals();
 		if (talk)
-			await_go(&channel);
+			await_go(&channel, spawn);
 		return 0;
 	}
 	if (spawn->pidfd < 0)

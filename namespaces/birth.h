@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "namespaces/namespaces.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -18,6 +19,7 @@ struct ns_birth {
 	// there on in the child, a copy of the parent's.
 	int (*in_stage)(void *context, struct err *err);	       // NULL: no stage
 	int (*in_parent)(void *context, pid_t child, struct err *err); // the child waits for it
+	bool stage_in_cgroup; // the stage is born into the cgroup, and the child by way of it
 	void *context;
 };
 

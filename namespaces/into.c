@@ -11,11 +11,32 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 static int in_stage(void *context, struct err *err)
 {
 	return ns_join_target(context, err);
+}
+
+static int leave_and_join(void *context, struct err *err)
+{
+	struct ns_spawn *spawn = context;
+	int ret = spawn->leave(spawn->leave_context, err);
+
+	return ret < 0 ? ret : ns_join_target(spawn, err);
+}
+
+// Nobody in there sees the child before it has left all that is the host's.
+static int spawn_from_inside(struct ns_spawn *spawn, struct err *err)
+{
+	const struct ns_birth birth = {
+		.in_stage = leave_and_join,
+		.context = spawn,
+		.stage_in_cgroup = true,
+	};
+
+	return ns_birth_give(&birth, spawn, err);
 }
 
 static int pid_of(int pidfd, pid_t *pid, struct err *err)
@@ -59,8 +80,11 @@ static int spawn_with_theirs(struct ns_spawn *spawn, struct err *err)
 
 	if (ret < 0)
 		return ret;
-	if (spawn->pending & CLONE_NEWPID)
+	// Out of the container's cgroup namespace the kernel moves nobody into the cgroup.
+	if (spawn->pending & CLONE_NEWPID) {
 		birth.in_stage = in_stage;
+		birth.stage_in_cgroup = true;
+	}
 	return ns_birth_give(&birth, spawn, err);
 }
 
@@ -70,6 +94,8 @@ static int spawn_with_moats(struct ns_spawn *spawn, int self, struct err *err)
 {
 	const struct ns_birth birth = { 0 };
 
+	// The child's, from its birth: it still has moat's root.
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	spawn->pending &= ~(uint64_t)CLONE_NEWPID;
 	int ret = ns_birth_give(&birth, spawn, err);
 	if (ret != 0 && setns(self, CLONE_NEWPID) < 0)
@@ -100,6 +126,6 @@ int ns_spawn_into(const struct ns_plan *plan, int pidfd, struct ns_spawn *spawn,
 	spawn->target = pidfd;
 	for (size_t i = 0; i < OCI_NS_COUNT; i++)
 		spawn->fds[i] = -1;
-	int ret = spawn_into(spawn, err);
+	int ret = spawn->leave ? spawn_from_inside(spawn, err) : spawn_into(spawn, err);
 	return ret < 0 ? err_wrap(err, "namespaces") : ret;
 }

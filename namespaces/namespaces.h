@@ -63,8 +63,15 @@ bool ns_is_own(enum oci_namespace_type type, const char *path);
 
 struct ns_spawn {
 	int cgroup_fd; // in: for CLONE_INTO_CGROUP, or -1
+	// in, for ns_spawn_into() alone: NULL; or what a process in between does, still outside, before
+	// it joins all namespaces and bears the child there. It closes what the child shall not hold,
+	// but not `stage_fd`, and joins cgroups (`cgroup_fd` it is born into).
+	int (*leave)(void *context, struct err *err);
+	void *leave_context;
+	int stage_fd;
 	// out, in the caller alone:
-	pid_t pid; // in moat's pid namespace; a child of the caller, also when a stage was needed
+	pid_t pid; // in moat's pid namespace; a child of the caller, also when a stage was needed;
+		   // after a stage the child knows it too
 	int pidfd; // close-on-exec; the caller's to close
 	// in the child, what ns_arrive() finds still to be done:
 	uint64_t pending;      // CLONE_NEW* to join
@@ -84,6 +91,9 @@ int ns_spawn(const struct ns_plan *plan, struct ns_spawn *spawn, struct err *err
 // For exec: as ns_spawn(), but the child goes into the namespaces of the process that `pidfd`
 // stands for, which must stay open in it. `plan` is the container's: it tells which types to join;
 // those that are moat's own anyway do no harm. -ESRCH when the process has ended.
+// From its birth the child is in sight of who lives in the pid namespace, and not dumpable. Where
+// they may trace it all the same (CAP_SYS_PTRACE, without a user namespace of their own), they must
+// not find it in moat's root, or with descriptors of the host's: that is what `leave` is for.
 int ns_spawn_into(const struct ns_plan *plan, int pidfd, struct ns_spawn *spawn, struct err *err);
 
 // In the child: joins what is pending; then it is user and group 0 of its user namespace if that

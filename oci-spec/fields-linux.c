@@ -54,7 +54,8 @@ static const struct field device_fields[] = {
 	{ "type", CHAR(oci_device, type, device_words), .flags = FIELD_REQUIRED },
 	{ "major", VALUE(oci_device, major), MAJOR_RANGE(0), .flags = FIELD_WRITTEN },
 	{ "minor", VALUE(oci_device, minor), MINOR_RANGE(0), .flags = FIELD_WRITTEN },
-	{ "fileMode", VALUE(oci_device, file_mode) },
+	// Some engines leave the bits of the type in.
+	{ "fileMode", VALUE(oci_device, file_mode), RANGE(0, 0177777) },
 	{ "uid", VALUE(oci_device, uid) },
 	{ "gid", VALUE(oci_device, gid) },
 };

@@ -30,7 +30,7 @@ static const struct object console_size_object = OBJECT_OF(oci_console_size, con
 static const struct field user_fields[] = {
 	{ "uid", VALUE(oci_user, uid), .flags = FIELD_WRITTEN },
 	{ "gid", VALUE(oci_user, gid), .flags = FIELD_WRITTEN },
-	{ "umask", VALUE(oci_user, umask) },
+	{ "umask", VALUE(oci_user, umask), RANGE(0, 0777) },
 	{ "additionalGids", NUMBERS(oci_user, additional_gids) },
 };
 static const struct object user_object = OBJECT_OF(oci_user, user_fields);

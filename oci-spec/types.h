@@ -220,7 +220,7 @@ struct oci_cpu {
 };
 
 struct oci_pids {
-	struct opt_i64 limit; // -1: no limit; engines mean the same by 0
+	struct opt_i64 limit; // -1 or 0: no limit
 };
 
 struct oci_weight_device {

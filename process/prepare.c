@@ -45,19 +45,17 @@ static int join_keyring(const struct process_plan *plan, struct err *err)
 }
 
 // The program opens /dev/stdin and the like by name, so they must be the user's. They may come from
-// anywhere: what isn't ours to give away stays as it is.
+// anywhere: what isn't ours to give away stays as it is, as do devices, of which only a terminal is
+// one user's: the caller's /dev/null above all.
 static int own_stdio(const struct process_plan *plan, struct err *err)
 {
 	const uid_t uid = plan->process->user.uid;
-	struct stat null, st;
-	bool has_null = false;
+	struct stat st;
 
 	for (int fd = 0; fd <= 2; fd++) {
 		if (fstat(fd, &st) < 0 || st.st_uid == uid)
 			continue;
-		if (!has_null)
-			has_null = stat("/dev/null", &null) == 0;
-		if (has_null && S_ISCHR(st.st_mode) && st.st_rdev == null.st_rdev)
+		if (S_ISBLK(st.st_mode) || (S_ISCHR(st.st_mode) && !isatty(fd)))
 			continue;
 		if (fchown(fd, uid, (gid_t)-1) < 0 && errno != EINVAL && errno != EPERM &&
 		    errno != EROFS)

@@ -1,14 +1,14 @@
 // The way in: the container's root becomes `/`, and the host's tree goes.
+#include "base/arena.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "base/mountinfo.h"
 #include "base/scope.h"
 #include "base/sys.h"
 #include "rootfs/plan.h"
 #include "rootfs/tree.h"
 
 #include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 // Where the tree may still have peers on the host, its unmounting must not reach them.
@@ -53,33 +53,51 @@ static void hide_mount(const char *path)
 		log_debug("%s of the old root stays: %s", path, err_text(errno));
 }
 
-// One line of mountinfo: `ID PARENT DEV ROOT POINT OPTIONS [FIELDS…] - TYPE …`.
-static void hide_if_kernel_fs(const struct rootfs_plan *plan, char *line)
+// True if `mount` lies somewhere below the mount `top`. Names wouldn't tell: that of the root may
+// be a link, and the mounts of a root on `/` have those of the host's.
+static bool is_below(const struct mount_line *mounts, size_t n, const struct mount_line *mount,
+		     uint64_t top)
 {
-	char root[PATH_MAX], point[PATH_MAX];
-	const char *type = strstr(line, " - ");
-	const size_t len = strlen(plan->rootfs);
+	// A mount whose parent isn't listed is the uppermost; so often, at most, one goes up.
+	for (size_t level = 0; mount && level < n; level++) {
+		const uint64_t parent = mount->parent;
 
-	if (!type || sscanf(line, "%*s %*s %*s %4095s %4095s", root, point) != 2 ||
-	    !str_eq(root, "/"))
-		return;
-	if (!str_starts(type, " - proc ") && !str_starts(type, " - sysfs "))
-		return;
-	if (strncmp(point, plan->rootfs, len) == 0 && point[len] == '/')
-		return;
-	hide_mount(point);
+		if (parent == top)
+			return true;
+		mount = NULL;
+		for (size_t i = 0; i < n && !mount; i++)
+			if (mounts[i].id == parent)
+				mount = &mounts[i];
+	}
+	return false;
+}
+
+static bool is_kernel_fs(const struct mount_line *mount)
+{
+	return str_eq(mount->root, "/") &&
+	       (str_eq(mount->type, "proc") || str_eq(mount->type, "sysfs"));
 }
 
 static int hide_kernel_fs(const struct rootfs_plan *plan, struct err *err)
 {
+	scope_arena struct arena arena = { 0 };
 	scope_free char *table = NULL;
 	char *next = NULL;
+	size_t n = 0, lines = 1;
 
 	// Gone before the first procfs is.
 	if (io_read_file(AT_FDCWD, "/proc/self/mountinfo", (size_t)64 << 20, &table, NULL, err) < 0)
 		return -err->code;
+	for (const char *end = table; (end = strchr(end, '\n')); end++)
+		lines++;
+	struct mount_line *mounts = arena_new(&arena, struct mount_line, lines);
 	for (char *line = strtok_r(table, "\n", &next); line; line = strtok_r(NULL, "\n", &next))
-		hide_if_kernel_fs(plan, line);
+		n += mountinfo_parse(line, &mounts[n]);
+
+	const uint64_t top = tree_mount_id(plan->root_fd);
+	for (size_t i = 0; i < n; i++)
+		if (is_kernel_fs(&mounts[i]) && !is_below(mounts, n, &mounts[i], top))
+			hide_mount(mounts[i].mount_point);
 	return 0;
 }
 

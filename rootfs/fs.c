@@ -91,23 +91,20 @@ static bool has_key(const struct oci_strings *data, const char *prefix)
 	return false;
 }
 
+// A tmpfs without a mode of its own takes that of `place`.
+static bool takes_mode(const struct mount_op *op, const struct stat *place)
+{
+	return place && str_eq(op->fstype, "tmpfs") && !has_key(&op->options.data, "mode=");
+}
+
 static int set_mode(int fsfd, const struct mount_op *op, const struct stat *place, struct err *err)
 {
 	char mode[8];
 
-	if (!place || !str_eq(op->fstype, "tmpfs") || has_key(&op->options.data, "mode="))
+	if (!takes_mode(op, place))
 		return 0;
 	snprintf(mode, sizeof(mode), "%04o", place->st_mode & 07777);
 	return set_param(fsfd, "mode", mode, err);
-}
-
-bool fs_has_selinux(void)
-{
-	static int known = -1;
-
-	if (known < 0)
-		known = access("/sys/fs/selinux/enforce", F_OK) == 0;
-	return known;
 }
 
 int fs_create(const struct mount_op *op, const struct stat *place, struct err *err)
@@ -121,7 +118,7 @@ int fs_create(const struct mount_op *op, const struct stat *place, struct err *e
 	    set_flags(fsfd, &op->options, false, err) < 0 ||
 	    set_data(fsfd, &op->options.data, err) < 0 || set_mode(fsfd, op, place, err) < 0)
 		return -err->code;
-	if (op->label && fs_has_selinux() && set_param(fsfd, "context", op->label, err) < 0)
+	if (op->label && set_param(fsfd, "context", op->label, err) < 0)
 		return -err->code;
 	if (fsconfig(fsfd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return fs_error(fsfd, err, "file system ", op->fstype);
@@ -167,12 +164,14 @@ static unsigned long mount_flags(const struct mount_options *options)
 	return flags;
 }
 
-static void join_data(const struct mount_op *op, struct text *data)
+static void join_data(const struct mount_op *op, const struct stat *place, struct text *data)
 {
 	for (size_t i = 0; i < op->options.data.n; i++)
 		text_printf(data, "%s%s", i ? "," : "", op->options.data.v[i]);
-	if (op->label && fs_has_selinux())
+	if (op->label)
 		text_printf(data, "%scontext=\"%s\"", data->len ? "," : "", op->label);
+	if (takes_mode(op, place))
+		text_printf(data, "%smode=%04o", data->len ? "," : "", place->st_mode & 07777);
 }
 
 // What mount(2) made is found by its name alone. Whoever turned the name elsewhere meanwhile is
@@ -192,13 +191,14 @@ static int find_mount(const struct mount_op *op, int root_fd, int target, struct
 	return take_fd(&fd);
 }
 
-int fs_mount(const struct mount_op *op, int root_fd, int target, struct err *err)
+int fs_mount(const struct mount_op *op, int root_fd, int target, const struct stat *place,
+	     struct err *err)
 {
 	scope_text struct text data = { 0 };
 
 	scope_fd int back = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-	join_data(op, &data);
+	join_data(op, place, &data);
 	if (back < 0 || fchdir(target) < 0)
 		return err_sys(err, "go to the mount point");
 	if (mount(op->source, ".", op->fstype, mount_flags(&op->options), data.str) < 0)

@@ -19,13 +19,11 @@ int fs_create(const struct mount_op *op, const struct stat *place, struct err *e
 bool fs_needs_mount(const struct mount_op *op);
 
 // mount(2) for these, on what `target` stands for: it becomes the working directory, so that no
-// name of the container is looked up. Returns the descriptor of the mount, found again below
-// `root_fd`.
-int fs_mount(const struct mount_op *op, int root_fd, int target, struct err *err);
+// name of the container is looked up; `place` as above. Returns the descriptor of the mount, found
+// again below `root_fd`.
+int fs_mount(const struct mount_op *op, int root_fd, int target, const struct stat *place,
+	     struct err *err);
 
 // `remount`: options of the file system that is mounted at `target`, then the attributes of the
 // mount.
 int fs_reconfigure(const struct mount_op *op, int target, struct err *err);
-
-// True if this host has SELinux, so that contexts mean something.
-bool fs_has_selinux(void);

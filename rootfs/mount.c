@@ -117,6 +117,8 @@ int mount_clone_source(const struct mount_op *op, struct err *err)
 									    0);
 	int fd = tree_clone(AT_FDCWD, op->source, flags);
 
+	if (fd < 0 && op->or_source && (errno == ENOENT || errno == EACCES))
+		fd = tree_clone(AT_FDCWD, op->or_source, flags);
 	return fd < 0 ? err_sys(err, "source %s", op->source) : fd;
 }
 
@@ -206,14 +208,22 @@ static int bind_instead(struct rootfs_plan *plan, struct mount_op *op, struct er
 	return mount_bind(plan, op, err);
 }
 
-static int create_fs(const struct mount_op *op, int target, bool created, struct err *err)
+// Detached, or, where that can't be, attached already. What was there before gives a tmpfs its mode,
+// and what it holds where that is to be copied.
+static int make_fs(const struct rootfs_plan *plan, const struct mount_op *op, int target,
+		   bool created, struct err *err)
 {
 	const bool tmpfs = str_eq(op->fstype, "tmpfs");
+	const struct stat *place = NULL;
 	struct stat st;
 
-	if (tmpfs && !created && fstat(target, &st) < 0)
-		return err_sys(err, "look at the mount point");
-	scope_fd int fd = fs_create(op, tmpfs && !created ? &st : NULL, err);
+	if (tmpfs && !created) {
+		if (fstat(target, &st) < 0)
+			return err_sys(err, "look at the mount point");
+		place = &st;
+	}
+	scope_fd int fd = fs_needs_mount(op) ? fs_mount(op, plan->root_fd, target, place, err) :
+					       fs_create(op, place, err);
 	if (fd >= 0 && op->options.words & WORD_TMPCOPYUP && !created &&
 	    copy_up(target, fd, err) < 0)
 		return -err->code;
@@ -236,8 +246,7 @@ static int mount_fs(struct rootfs_plan *plan, struct mount_op *op, struct err *e
 		return target;
 	if (whole && check_not_in_proc(plan, op, target, err) < 0)
 		return -err->code;
-	scope_fd int fd = whole ? fs_mount(op, plan->root_fd, target, err) :
-				  create_fs(op, target, created, err);
+	scope_fd int fd = make_fs(plan, op, target, created, err);
 	if (fd < 0 && op->fallback && (err->code == EPERM || err->code == EBUSY))
 		return bind_instead(plan, op, err);
 	if (fd < 0 || dress(op, fd, true, err) < 0)

@@ -168,6 +168,7 @@ static void plan_cgroup_v1(struct planner *p, struct mount_op *op)
 			p, MOUNT_BIND, arena_printf(p->arena, "%s/%s", target, cgroup->name));
 
 		bind->source = cgroup->source;
+		bind->or_source = cgroup->or_source;
 		bind->options = given;
 		plan_cgroup_links(p, target, cgroup->name);
 	}
@@ -179,7 +180,10 @@ static int plan_cgroup(struct planner *p, struct mount_op *op, struct err *err)
 		return err_set(err, EINVAL, "the container has no cgroup that could be shown");
 	if (!p->env->unified) {
 		plan_cgroup_v1(p, op);
-	} else if (p->env->new_cgroupns) {
+		return 0;
+	}
+	op->or_source = p->env->cgroups[0].or_source;
+	if (p->env->new_cgroupns) {
 		op->fstype = "cgroup2";
 		op->fallback = p->env->cgroups[0].source;
 	} else {

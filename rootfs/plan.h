@@ -19,8 +19,9 @@ struct mount_op {
 	const char *target; // clean and absolute, in the container
 	const char *source; // BIND: absolute on the host; FS: its source; SYMLINK: what it says
 	const char *fstype;
-	const char *label;    // SELinux context, where the host has SELinux; NULL: none
-	const char *fallback; // FS: source of a bind where the kernel refuses us; NULL: none
+	const char *label;     // SELinux context; NULL: none
+	const char *or_source; // BIND: where `source` isn't there; NULL: an error
+	const char *fallback;  // FS: source of a bind where the kernel refuses us; NULL: none
 	struct mount_options options;
 	bool late_readonly; // becomes read-only when all that lies in it is made
 	const struct oci_id_mappings *uid_mappings, *gid_mappings; // of the idmap

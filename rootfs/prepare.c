@@ -62,6 +62,9 @@ static int open_idmap(struct mount_op *op, struct err *err)
 
 int rootfs_prepare(struct rootfs_plan *plan, struct err *err)
 {
+	if (plan->label && access("/sys/fs/selinux/enforce", F_OK) < 0)
+		return err_set(err, ENOTSUP,
+			       "linux.mountLabel: SELinux is not enabled on this host");
 	if (plan->userns && open_root(plan, err) < 0)
 		return -err->code;
 	for (size_t i = 0; i < plan->mount_count; i++) {

@@ -37,6 +37,8 @@ static void print_mount(struct text *out, const struct mount_op *op)
 		text_printf(out, " userns=%s", op->userns_path);
 	if (op->fallback)
 		text_printf(out, " else-bind=%s", op->fallback);
+	if (op->or_source)
+		text_printf(out, " or=%s", op->or_source);
 	text_str(out, op->late_readonly ? " late-ro\n" : "\n");
 }
 

@@ -30,6 +30,8 @@
 struct rootfs_cgroup {
 	const char *name;   // directory below the destination: `memory`, `cpu,cpuacct`, `unified`
 	const char *source; // the container's cgroup in it, absolute on the host
+	const char *or_source; // shown where there is no such: an ordinary user may not make one in
+			       // every hierarchy; NULL: that is an error
 };
 
 // What the plan must know beside the spec.

@@ -12,7 +12,8 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
-#define STATE_MAX_BYTES ((size_t)1024 * 1024)
+// A record has the spec's annotations in it, whose bytes JSON may write as six.
+#define STATE_MAX_BYTES (8 * SPEC_MAX_BYTES)
 
 static const char id_characters[] =
 	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-.";
@@ -29,8 +30,9 @@ int container_check_id(const char *id, struct err *err)
 {
 	if (!id_is_valid(id))
 		return err_set(err, EINVAL,
-			       "container id `%s`: expected 1 to %d of A-Z a-z 0-9 _ + - .", id,
-			       NAME_MAX);
+			       "container id `%s`: expected 1 to %d of A-Z a-z 0-9 _ + - . (and "
+			       "neither `.` nor `..`)",
+			       id, NAME_MAX);
 	return 0;
 }
 

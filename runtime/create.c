@@ -52,7 +52,9 @@ static int step_config(struct creation *c, struct err *err)
 		return -err->code;
 	const char *dir = arena_printf(c->arena, "%s/%s", c->rt->root, c->id);
 	c->spec = activation_extend(c->spec, dir, c->arena, &c->preserve_fds);
-	c->preserve_fds += c->settings->preserve_fds;
+	if (__builtin_add_overflow(c->preserve_fds, c->settings->preserve_fds, &c->preserve_fds))
+		return err_set(err, EBADF, "--preserve-fds %d: so many are not open",
+			       c->settings->preserve_fds);
 	return preserved_fds_check(c->preserve_fds, err);
 }
 
@@ -62,12 +64,17 @@ static bool has_cgroup(const struct creation *c)
 }
 
 // What a cgroup mount of the container shows in one hierarchy of the host: its own cgroup, or,
-// where it has none, the one that it stays in.
-static const char *shown_cgroup(const struct creation *c, const struct cgroup_hierarchy *hierarchy)
+// where it has none or an ordinary user may not make one, the one that it stays in.
+static struct rootfs_cgroup shown_cgroup(const struct creation *c,
+					 const struct cgroup_hierarchy *hierarchy)
 {
-	if (has_cgroup(c))
-		return cgroup_plan_path_in(c->cgroup_plan, hierarchy);
-	return arena_printf(c->arena, "%s%s", hierarchy->mount_point, hierarchy->own);
+	const char *own = arena_printf(c->arena, "%s%s", hierarchy->mount_point, hierarchy->own);
+
+	return (struct rootfs_cgroup){
+		.name = hierarchy->name,
+		.source = has_cgroup(c) ? cgroup_plan_path_in(c->cgroup_plan, hierarchy) : own,
+		.or_source = has_cgroup(c) && c->rt->rootless ? own : NULL,
+	};
 }
 
 static void describe_cgroups(const struct creation *c, struct rootfs_env *env)
@@ -77,11 +84,10 @@ static void describe_cgroups(const struct creation *c, struct rootfs_env *env)
 
 	for (size_t i = 0; i < n; i++) {
 		const struct cgroup_hierarchy *hierarchy = &c->cgroup_host->hierarchies.v[i];
-		const char *source = shown_cgroup(c, hierarchy);
+		const struct rootfs_cgroup shown = shown_cgroup(c, hierarchy);
 
-		if (source)
-			cgroups[env->cgroup_count++] =
-				(struct rootfs_cgroup){ .name = hierarchy->name, .source = source };
+		if (shown.source)
+			cgroups[env->cgroup_count++] = shown;
 	}
 	env->cgroups = cgroups;
 }
@@ -141,7 +147,7 @@ static const char *owner_name(struct arena *arena)
 
 	if (entry)
 		return arena_strdup(arena, entry->pw_name);
-	return geteuid() == 0 ? "root" : arena_printf(arena, "%u", geteuid());
+	return geteuid() == 0 ? "root" : arena_printf(arena, "#%u", geteuid());
 }
 
 static int step_plan(struct creation *c, struct err *err)
@@ -207,7 +213,7 @@ static int step_streams(struct creation *c, struct err *err)
 				!c->gated && !c->settings->detach, c->settings->console_socket,
 				err) < 0)
 		return -err->code;
-	if (listener_open(&c->listener, c->spec->linux->seccomp, err) < 0)
+	if (c->filter.notify && listener_open(&c->listener, c->spec->linux->seccomp, err) < 0)
 		return -err->code;
 	if (c->gated && (c->gate = gate_open(err)) < 0)
 		return c->gate;
@@ -238,6 +244,9 @@ static void undo_cgroup(struct creation *c)
 		log_warn("%s", err.msg);
 	if (cgroup_delete(c->container.cgroup, &err) < 0)
 		log_warn("%s", err.msg);
+	// `delete` never does that: which parents were there before is known here alone, and empty
+	// groups of others are not to go. A runtime that is killed so leaves those that it made.
+	cgroup_unmake(c->container.cgroup);
 }
 
 static int step_sources(struct creation *c, struct err *err)
@@ -308,6 +317,11 @@ static int step_publish(struct creation *c, struct err *err)
 	    pidfd_send(c->settings->pidfd_socket, c->init.pidfd, err) < 0)
 		return -err->code;
 	if (c->gated && gate_publish(c->gate, c->container.dirfd, err) < 0)
+		return -err->code;
+	// Here the init still waits for its start.
+	if (c->ns_plan.join & CLONE_NEWPID && !ns_has(&c->ns_plan, CLONE_NEWUSER) &&
+	    self_may_be_traced_by(c->spec->process) &&
+	    self_note_tracer(c->rt, c->init.pid, err) < 0)
 		return -err->code;
 	if (proc_identify(c->init.pid, &c->container.state.init, err) < 0 ||
 	    container_save(&c->container, err) < 0)

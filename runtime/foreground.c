@@ -103,19 +103,19 @@ static bool take_signals(const struct foreground *fg, int pidfd, int master)
 	return forwarded;
 }
 
-// Reaps whatever has ended. True when `pid` has, with its status.
-static bool reap(pid_t pid, int *status)
+// Reaps whatever has ended. 1 when `pid` has, with its status; 0 when it hasn't; negative errno when
+// it can't be waited for.
+static int reap(pid_t pid, int *status, struct err *err)
 {
-	bool ended = false;
-	int any;
+	int any, ended = 0;
 	pid_t child;
 
 	while ((child = waitpid(-1, &any, WNOHANG)) > 0 || (child < 0 && errno == EINTR))
 		if (child == pid) {
 			*status = WIFSIGNALED(any) ? 128 + WTERMSIG(any) : WEXITSTATUS(any);
-			ended = true;
+			ended = 1;
 		}
-	return ended;
+	return child < 0 && !ended ? err_sys(err, "wait for the container") : ended;
 }
 
 static void flow_read(struct flow *flow)
@@ -201,7 +201,7 @@ int foreground_wait(struct foreground *fg, pid_t pid, int pidfd, int master, str
 
 	if (ret < 0)
 		return ret;
-	while (!reap(pid, &status)) {
+	while ((ret = reap(pid, &status, err)) == 0) {
 		struct pollfd fds[] = {
 			{ .fd = fg->signal_fd, .events = POLLIN },
 			{ .fd = pidfd, .events = POLLIN },
@@ -221,6 +221,8 @@ int foreground_wait(struct foreground *fg, pid_t pid, int pidfd, int master, str
 		if (fds[4].revents && !fg->watch.ready(fg->watch.context, fg->watch.fd))
 			fg->watch.fd = -1;
 	}
+	if (ret < 0)
+		return ret;
 	if (master >= 0)
 		drain(fg, pidfd, master, &relay.out);
 	return status;

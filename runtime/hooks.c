@@ -60,7 +60,11 @@ static int hook_run(const struct occasion *occasion, const struct oci_hook *hook
 		.path = hook->path,
 		.exec_fd = -1,
 		.argv = hook->args.n > 0 ? hook->args.v : argv,
-		.envp = hook->env.n > 0 ? hook->env.v : envp,
+		// On the host's side a hook without an environment has moat's, as with other
+		// runtimes.
+		.envp = hook->env.n > 0	 ? hook->env.v :
+			occasion->inside ? envp :
+					   environ,
 		.stdin_fd = state_fd,
 		.timeout_s = hook->timeout.set ? hook->timeout.v : 0,
 	};

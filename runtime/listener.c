@@ -10,8 +10,6 @@
 
 int listener_open(struct listener *listener, const struct oci_seccomp *seccomp, struct err *err)
 {
-	if (!seccomp || !seccomp->listener_path)
-		return 0;
 	listener->fd = console_connect(seccomp->listener_path, err);
 	if (listener->fd < 0)
 		return listener->fd;
@@ -25,12 +23,12 @@ int listener_describe(struct listener *listener, const struct oci_seccomp *secco
 	struct container_state told = *state;
 	scope_text struct text json = { 0 };
 	char self[16] = "";
-	int pid = 0;
+	int pid = listener->pid;
 
 	if (listener->fd < 0)
 		return 0;
-	if (readlinkat(listener->procfd, "self", self, sizeof(self) - 1) < 0 ||
-	    str_to_int(self, &pid) < 0)
+	if (pid == 0 && (readlinkat(listener->procfd, "self", self, sizeof(self) - 1) < 0 ||
+			 str_to_int(self, &pid) < 0))
 		return err_sys(err, "read /proc/self");
 	replace_fd(&listener->procfd, -1);
 	if (told.init.pid == 0)

@@ -11,9 +11,12 @@
 #include "oci-spec/state.h"
 #include "oci-spec/types.h"
 
+#include <sys/types.h>
+
 struct listener {
-	int fd;	    // connected to listenerPath; -1: the profile has none
+	int fd;	    // connected to listenerPath; -1: nothing in the profile notifies
 	int procfd; // moat's own /proc, which tells a process its pid as moat sees it; -1: not needed
+	pid_t pid;	     // that pid, if known without; 0: procfd tells it
 	const char *message; // NULL until listener_describe()
 };
 
@@ -22,7 +25,8 @@ struct listener {
 		.fd = -1, .procfd = -1 \
 	}
 
-// Before the process is born: connects, if `seccomp` (NULL: none) has a listenerPath.
+// Before the process is born, if the filter notifies (else the spec has listenerPath ignored):
+// connects.
 int listener_open(struct listener *listener, const struct oci_seccomp *seccomp, struct err *err);
 
 // In the process: composes the message about itself, in `arena`. `state` is the container's; its

@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -24,7 +25,9 @@ struct global {
 
 #define AT(member) offsetof(struct global, member)
 static const struct option_row global_options[] = {
-	{ "root", 0, OPTION_STRING, AT(root), "DIR", "where the state of containers is kept" },
+	{ "root", 0, OPTION_STRING, AT(root), "DIR",
+	  "where the state of containers is kept (default: /run/moat; of an ordinary user: "
+	  "$XDG_RUNTIME_DIR/moat)" },
 	{ "log", 0, OPTION_STRING, AT(log), "TARGET",
 	  "FILE, file:FILE, journald:ID or syslog:ID (default: standard error)" },
 	{ "log-format", 0, OPTION_STRING, AT(log_format), "FORMAT", "text (default) or json" },
@@ -138,6 +141,7 @@ static void print_help(void)
 		printf("  %-10s %s\n", verbs[i]->name, verbs[i]->summary);
 	puts("\nOptions:");
 	options_help(global_options);
+	puts("\n`moat help VERB` tells a verb's own.");
 }
 
 static void print_version(void)
@@ -147,8 +151,8 @@ static void print_version(void)
 
 static void print_verb_help(const struct verb *verb)
 {
-	printf("Usage: moat %s [OPTIONS] %s\n\n%s\n\nOptions:\n", verb->name, verb->usage,
-	       verb->summary);
+	printf("Usage: moat %s [OPTIONS]%s%s\n\n%s\n\nOptions:\n", verb->name,
+	       *verb->usage ? " " : "", verb->usage, verb->summary);
 	options_help(verb->options);
 }
 
@@ -169,18 +173,29 @@ static int run_verb(const struct runtime *rt, const struct verb *verb, struct op
 				&err);
 
 	if (ret < 0)
-		return fail(&err, verb->failure_status);
+		return fail(&err, 0);
 	if (ret > 0) {
 		print_verb_help(verb);
 		return 0;
 	}
 	if (rest.argc < verb->min_args || (verb->max_args >= 0 && rest.argc > verb->max_args)) {
-		err_set(&err, EINVAL, "usage: moat %s [OPTIONS] %s (found %d arguments)",
-			verb->name, verb->usage, rest.argc);
-		return fail(&err, verb->failure_status);
+		err_set(&err, EINVAL, "usage: moat %s [OPTIONS]%s%s (found %d arguments)",
+			verb->name, *verb->usage ? " " : "", verb->usage, rest.argc);
+		return fail(&err, 0);
 	}
 	ret = verb->run(rt, settings, &rest, &err);
+	if (ret == 0 && fflush(stdout) == EOF)
+		ret = err_sys(&err, "write the output");
 	return ret < 0 ? fail(&err, verb->failure_status) : ret;
+}
+
+static const struct verb *find_verb(const char *name, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		if (str_eq(name, verbs[i]->name))
+			return verbs[i];
+	err_set(err, EINVAL, "unknown verb `%s` (moat --help lists them)", name);
+	return NULL;
 }
 
 // A caller may have closed its standard streams: what moat opens first must not take their numbers.
@@ -204,6 +219,8 @@ int main(int argc, char **argv)
 	struct err err = { 0 };
 
 	fill_standard_streams();
+	// Who ignores it has no children to wait for: the kernel reaps them at once.
+	signal(SIGCHLD, SIG_DFL);
 	int help = options_parse(global_options, false, &global, &arena, &rest, &err);
 	if (help < 0 || open_log(&global, &err) < 0)
 		return fail(&err, 0);
@@ -219,17 +236,17 @@ int main(int argc, char **argv)
 		print_help();
 		return 1;
 	}
-	if (str_eq(rest.argv[0], "help")) {
+	if (str_eq(rest.argv[0], "help") && rest.argc == 1) {
 		print_help();
 		return 0;
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
-		if (!str_eq(rest.argv[0], verbs[i]->name))
-			continue;
-		if (settle(&global, &rt, &err) < 0)
-			return fail(&err, 0);
-		return run_verb(&rt, verbs[i], rest);
+	const bool explain = str_eq(rest.argv[0], "help");
+	const struct verb *verb = find_verb(rest.argv[explain], &err);
+	if (!verb || settle(&global, &rt, &err) < 0)
+		return fail(&err, 0);
+	if (explain) {
+		print_verb_help(verb);
+		return 0;
 	}
-	err_set(&err, EINVAL, "unknown verb `%s` (moat --help lists them)", rest.argv[0]);
-	return fail(&err, 0);
+	return run_verb(&rt, verb, rest);
 }

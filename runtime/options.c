@@ -45,7 +45,7 @@ static int store(const struct option_row *row, void *settings, const char *value
 		*(bool *)member = !value || str_eq(value, "true");
 		return 0;
 	case OPTION_STRING:
-		*(const char **)member = value;
+		*(const char **)member = *value ? value : NULL;
 		return 0;
 	case OPTION_LIST:
 		list_add(member, value, arena);
@@ -107,7 +107,8 @@ int options_parse(const struct option_row *rows, bool permute, void *settings, s
 	translate(rows, n, permute, longs, shorts);
 	opterr = 0;
 	optind = 0;
-	while ((found = getopt_long(rest->argc, rest->argv, shorts, longs, NULL)) != -1) {
+	// Words with one dash are long options first, as for programs in Go: `-bundle`.
+	while ((found = getopt_long_only(rest->argc, rest->argv, shorts, longs, NULL)) != -1) {
 		const struct option_row *row = find_row(rows, n, found);
 
 		if (row) {

@@ -5,17 +5,23 @@
 // It isn't dumpable, but CAP_SYS_PTRACE looks through that: /proc/PID/exe then opens moat's binary,
 // to be written to once no moat runs any more (CVE-2019-5736). So for such containers moat executes
 // itself once more, from a read-only mount of its binary that is attached nowhere: nothing can be
-// written through it, whoever opens it. That costs more than half a millisecond where programs
+// written through it, whoever opens it. (What else such a process would show, the host's root and
+// descriptors, `exec` leaves behind before it goes in: see `leave` in namespaces/namespaces.h.) It costs more than half a millisecond where programs
 // start slowly, which is why it isn't done for all.
 #pragma once
 
 #include "base/err.h"
 #include "oci-spec/types.h"
+#include "runtime/runtime.h"
 
 #include <stdbool.h>
 
 // Does a process get CAP_SYS_PTRACE?
 bool self_may_be_traced_by(const struct oci_process *process);
+
+// Puts a file `traced` into the directory of each container whose init is in the pid namespace of
+// the process `pid`: one has come there that may trace, which those containers' specs don't tell.
+int self_note_tracer(const struct runtime *rt, pid_t pid, struct err *err);
 
 // Can somebody in the pid namespace that `spec` gives or joins look into a process of moat's there?
 // `exec`: one is born there when the container's own processes run.

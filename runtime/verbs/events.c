@@ -7,8 +7,10 @@
 #include "base/str.h"
 #include "runtime/container.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 struct settings {
 	const char *interval;
@@ -18,7 +20,7 @@ struct settings {
 #define AT(member) offsetof(struct settings, member)
 static const struct option_row options[] = {
 	{ "interval", 0, OPTION_STRING, AT(interval), "TIME",
-	  "time between two lines of figures, as 500ms or 5s (default)" },
+	  "time between two lines of figures, as 500ms, 1m30s or 5s (default)" },
 	{ "stats", 0, OPTION_FLAG, AT(stats), NULL, "print the figures once and end" },
 	{ 0 },
 };
@@ -133,23 +135,44 @@ static void print_event(const char *type, const char *id, const struct cgroup_st
 
 // ---- watching ----
 
-// A duration with a unit as Go writes it: `500ms`, `5s`, `1m`, `1h`.
-static int parse_interval(const char *text, int *ms, struct err *err)
+// The milliseconds of a unit as Go knows it, 0: there is none of that name.
+static double unit_ms(const char *name, size_t len)
 {
 	static const struct {
-		const char *unit;
-		int ms;
-	} units[] = { { "ms", 1 }, { "s", 1000 }, { "m", 60 * 1000 }, { "h", 60 * 60 * 1000 } };
-	char digits[16];
-	size_t len = strspn(text, "0123456789");
-	int count;
+		const char *name;
+		double ms;
+	} units[] = { { "ns", 1e-6 }, { "us", 1e-3 }, { "µs", 1e-3 },	  { "μs", 1e-3 },
+		      { "ms", 1 },    { "s", 1000 },  { "m", 60 * 1000 }, { "h", 60 * 60 * 1000 } };
 
-	snprintf(digits, sizeof(digits), "%.*s", (int)len, text);
 	for (size_t i = 0; i < ARRAY_SIZE(units); i++)
-		if (str_eq(text + len, units[i].unit) && str_to_int(digits, &count) == 0 &&
-		    count > 0 && !__builtin_mul_overflow(count, units[i].ms, ms))
-			return 0;
-	return err_set(err, EINVAL, "option --interval: `%s` is not a time as 500ms, 5s, 1m", text);
+		if (strlen(units[i].name) == len && memcmp(units[i].name, name, len) == 0)
+			return units[i].ms;
+	return 0;
+}
+
+// A duration as Go writes it, one or more numbers with a unit each: `500ms`, `1.5s`, `1m30s`.
+static int parse_interval(const char *text, int *ms, struct err *err)
+{
+	static const char number[] = "0123456789.";
+	const char *at = text;
+	double total = 0;
+
+	while (*at) {
+		const size_t len = strspn(at, number), unit_len = strcspn(at + len, number);
+		const double unit = unit_ms(at + len, unit_len);
+		char *end;
+
+		total += strtod(at, &end) * unit;
+		// What strtod() takes beyond a plain number, as an exponent, is none to Go.
+		if (len == 0 || end != at + len || unit == 0)
+			break;
+		at += len + unit_len;
+	}
+	if (*at || total <= 0 || total > INT_MAX)
+		return err_set(err, EINVAL,
+			       "option --interval: `%s` is not a time as 500ms, 1.5s, 1m30s", text);
+	*ms = total < 1 ? 1 : (int)total;
+	return 0;
 }
 
 static int print_stats(const struct container *container, struct err *err)

@@ -4,6 +4,9 @@
 // confined like the container's own; moat stays outside, to relay, wait and tell its exit status.
 
 #include "base/io.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "base/proc.h"
 #include "base/scope.h"
 #include "base/str.h"
 #include "base/sys.h"
@@ -70,6 +73,7 @@ struct execution {
 	struct cgroup_join *join;
 	struct terminal_route terminal;
 	struct listener listener;
+	bool exposed; // somebody inside may look into the child
 	int channel, child_channel, master;
 	struct ns_spawn child;
 };
@@ -77,15 +81,13 @@ struct execution {
 // ---- what is to run ----
 
 // UID, or UID:GID: both numbers, nothing else.
-static int parse_user(const char *text, struct oci_user *user, struct err *err)
+static int parse_user(const char *text, struct arena *arena, struct oci_user *user, struct err *err)
 {
 	const char *colon = strchr(text, ':');
-	char uid[16];
+	const char *uid = colon ? arena_strndup(arena, text, (size_t)(colon - text)) : text;
 
-	snprintf(uid, sizeof(uid), "%.*s", colon ? (int)(colon - text) : (int)strlen(text), text);
-	if (strlen(text) > 21 || str_to_u32(uid, &user->uid) < 0 ||
-	    (colon && str_to_u32(colon + 1, &user->gid) < 0) || user->uid == UINT32_MAX ||
-	    user->gid == UINT32_MAX)
+	if (str_to_u32(uid, &user->uid) < 0 || (colon && str_to_u32(colon + 1, &user->gid) < 0) ||
+	    user->uid == UINT32_MAX || user->gid == UINT32_MAX)
 		return err_set(err, EINVAL, "option --user: `%s` is not UID or UID:GID, in numbers",
 			       text);
 	return 0;
@@ -148,6 +150,8 @@ static int process_of_options(struct execution *e, const struct option_rest *res
 
 	if (rest->argc < 2)
 		return err_set(err, EINVAL, "exec: expected a command after the id, or --process");
+	if (settings->cwd && !path_is_abs(settings->cwd))
+		return err_set(err, EINVAL, "--cwd: not an absolute path: %s", settings->cwd);
 	*process = *e->container.spec->process;
 	process->terminal = settings->tty;
 	process->args = (struct oci_strings){ .v = rest->argv + 1, .n = (size_t)rest->argc - 1 };
@@ -162,15 +166,18 @@ static int process_of_options(struct execution *e, const struct option_rest *res
 		process->apparmor_profile = arena_strdup(arena, settings->apparmor);
 	if (settings->caps.n)
 		process->capabilities = add_caps(process->capabilities, &settings->caps, arena);
-	if ((settings->user && parse_user(settings->user, &process->user, err) < 0) ||
+	if ((settings->user && parse_user(settings->user, arena, &process->user, err) < 0) ||
 	    parse_groups(&settings->additional_gids, &process->user, arena, err) < 0)
 		return -err->code;
 	e->spec = process;
 	return 0;
 }
 
+// What the file leaves open is as the container's own process has it, as in runc.
 static int process_of_file(struct execution *e, struct err *err)
 {
+	const struct oci_process *own = e->container.spec->process;
+	struct oci_process *process = arena_new(e->rt->arena, struct oci_process, 1);
 	const char *path = e->settings->process;
 	scope_free char *json = NULL;
 	size_t len;
@@ -179,6 +186,14 @@ static int process_of_file(struct execution *e, struct err *err)
 		return -err->code;
 	if (spec_parse_process(json, len, e->rt->arena, &e->spec, err) < 0)
 		return err_wrap(err, "%s", path);
+	*process = *e->spec;
+	if (!process->capabilities)
+		process->capabilities = own->capabilities;
+	if (!process->apparmor_profile || !*process->apparmor_profile)
+		process->apparmor_profile = own->apparmor_profile;
+	if (!process->selinux_label || !*process->selinux_label)
+		process->selinux_label = own->selinux_label;
+	e->spec = process;
 	return 0;
 }
 
@@ -227,7 +242,8 @@ static int open_streams(struct execution *e, struct err *err)
 	if (preserved_fds_check(e->settings->preserve_fds, err) < 0 ||
 	    terminal_route_open(&e->terminal, e->spec->terminal, !e->settings->detach,
 				e->settings->console_socket, err) < 0 ||
-	    listener_open(&e->listener, e->container.spec->linux->seccomp, err) < 0 ||
+	    (e->filter.notify &&
+	     listener_open(&e->listener, e->container.spec->linux->seccomp, err) < 0) ||
 	    channel_pair(ends, err) < 0)
 		return -err->code;
 	e->channel = ends[0];
@@ -244,6 +260,26 @@ static int open_cgroup(struct execution *e, const struct oci_strings *subs, stru
 	if (cgroup_join_open(e->container.cgroup, subs, e->rt->arena, &e->join, err) < 0)
 		return -err->code;
 	e->child.cgroup_fd = cgroup_join_fd(e->join);
+	return 0;
+}
+
+// In a process between moat and the child: joins the cgroup, and forgets what a tracer must not find
+// in the child: descriptors (moat's, and those that moat was started with), and the environment.
+static int leave_host(void *context, struct err *err)
+{
+	struct execution *e = context;
+	const int keep[] = { e->child.stage_fd, e->child.target, e->child_channel, e->terminal.to,
+			     e->listener.fd };
+
+	if (e->join && cgroup_join(e->join, err) < 0)
+		return -err->code;
+	log_close();
+	if (proc_close_fds(3 + e->settings->preserve_fds, keep, ARRAY_SIZE(keep)) < 0)
+		return err_sys(err, "close descriptors");
+	e->join = NULL;
+	e->channel = e->terminal.from = e->listener.procfd = e->container.dirfd = -1;
+	for (char **var = environ; *var; var++)
+		explicit_bzero(*var, strlen(*var));
 	return 0;
 }
 
@@ -267,6 +303,7 @@ static void __attribute__((noreturn)) become_process(struct execution *e)
 		setsid();
 	if (ret == 0)
 		ret = process_prepare(e->plan, &err);
+	e->listener.pid = e->exposed ? e->child.pid : 0;
 	if (ret == 0)
 		ret = listener_describe(&e->listener, e->container.spec->linux->seccomp,
 					&e->container.state, e->rt->arena, &err);
@@ -320,7 +357,8 @@ static int join_init(struct execution *e, struct err *err)
 			  err) < 0)
 		return -err->code;
 	if (sub)
-		subs.v[subs.n++] = arena_strdup(e->rt->arena, sub);
+		// A group's own name may have a colon, which would end a list of controllers.
+		subs.v[subs.n++] = arena_printf(e->rt->arena, "/%s", sub);
 	cgroup_join_close(e->join);
 	return open_cgroup(e, &subs, err);
 }
@@ -331,6 +369,8 @@ static int spawn(struct execution *e, struct err *err)
 
 	if (init < 0)
 		return init;
+	e->child.leave = e->exposed ? leave_host : NULL;
+	e->child.leave_context = e;
 	int ret = ns_spawn_into(&e->ns_plan, init, &e->child, err);
 	// A v2 group that has given its controllers to groups below takes no process any more: the
 	// init (systemd, say) has moved into one of those.
@@ -377,24 +417,21 @@ static void close_execution(struct execution *e)
 	container_close(&e->container);
 }
 
-// The file `traced` in the container's directory: an exec has put somebody there who may trace, which the
-// container's spec doesn't tell.
+// The container's spec doesn't tell of all who may trace, see self_note_tracer().
 static int protect_self(struct execution *e, struct err *err)
 {
 	const int dirfd = e->container.dirfd;
 
-	if (!self_is_exposed(e->container.spec, true) && faccessat(dirfd, "traced", F_OK, 0) < 0)
-		return 0;
-	return self_protect(e->rt->argv, err);
+	e->exposed = self_is_exposed(e->container.spec, true) ||
+		     faccessat(dirfd, "traced", F_OK, 0) == 0;
+	return !e->exposed ? 0 : self_protect(e->rt->argv, err);
 }
 
 static int note_tracer(struct execution *e, struct err *err)
 {
 	if (!self_may_be_traced_by(e->spec) || ns_has(&e->ns_plan, CLONE_NEWUSER))
 		return 0;
-	scope_fd int fd = openat(e->container.dirfd, "traced", O_WRONLY | O_CREAT | O_CLOEXEC,
-				 0600);
-	return fd < 0 ? err_sys(err, "note that a process may trace others") : 0;
+	return self_note_tracer(e->rt, e->container.state.init.pid, err);
 }
 
 static int run(const struct runtime *rt, const void *settings, const struct option_rest *rest,

@@ -42,6 +42,9 @@ static void fill_seccomp(struct features_seccomp *seccomp, struct arena *arena)
 				arena_strdup(arena, names[i]);
 }
 
+// features.md "Unsafe annotations in `config.json`": those that change what moat does.
+static const char *const unsafe_annotations[] = { "run.oci.handler", "org.moat.vm" };
+
 static int run(const struct runtime *rt, const void *settings, const struct option_rest *rest,
 	       struct err *err)
 {
@@ -63,6 +66,8 @@ static int run(const struct runtime *rt, const void *settings, const struct opti
 		.systemd_user = cgroup_systemd_supported(),
 		.rdma = true,
 	};
+	features.potentially_unsafe_config_annotations = borrow(unsafe_annotations,
+								ARRAY_SIZE(unsafe_annotations));
 	fill_seccomp(&features.linux.seccomp, rt->arena);
 	// Labels are handed to the kernel's security module, whichever it is.
 	features.linux.apparmor.enabled = true;

@@ -153,6 +153,8 @@ static int parse_limit(const struct limit_row *row, const char *text, struct lim
 		break;
 	case LIMIT_I64:
 		ret = str_to_i64(text, &((struct opt_i64 *)limit)->v);
+		if (ret == 0 && ((struct opt_i64 *)limit)->v < -1)
+			ret = -ERANGE;
 		((struct opt_i64 *)limit)->set = true;
 		break;
 	case LIMIT_BYTES:

@@ -2,13 +2,13 @@
 # Building, here or in a copy of the tree.
 
 # build [CONFIGURE OPTIONS...]: build the tree in the current directory; what is up to date is not made
-# again, and a tree that is configured keeps its options.
+# again, and a tree that is configured keeps its options. Only $target, if that is set.
 build() {
 	if [ ! -e config.status ]; then
 		quietly ./autogen.sh
 		quietly ./configure "$@"
 	fi
-	make -s -j "$(nproc)" | without_rules
+	make -s -j "$(nproc)" ${target:+"$target"} | without_rules
 }
 
 # without_rules: drop the lines that say which file is being made, such as `  CC       base/err.o`.

@@ -61,6 +61,16 @@ load lib
 	assert_match "$(cgroup_file memory memory.oom_control)" 'oom_kill_disable 1'
 }
 
+@test "cgroups: memory of the kernel, which is no limit any more, is warned of" {
+	requires_moat "a warning for a limit that has no effect"
+	requires_cgroup_v1
+	requires_controller memory
+	config '.linux.resources.memory = {kernel: 8388608}'
+	start_container
+	[ "$(cgroup_file memory memory.kmem.limit_in_bytes)" = 8388608 ] ||
+		assert_has "$(<"$T/$ID.err")" "memory.kmem.limit_in_bytes: this kernel has no such limit"
+}
+
 @test "cgroups: memory of TCP buffers, on v1" {
 	requires_moat "kernelTCP"
 	requires_cgroup_v1
@@ -170,11 +180,28 @@ load lib
 	assert_match "$stderr" "can't fork|Resource temporarily unavailable"
 }
 
-@test "cgroups: pids limit of -1 is none, 0 is refused or none" {
+@test "cgroups: pids limits of -1 and 0 are none" {
 	requires_controller pids
-	config '.linux.resources.pids = {limit: -1}'
-	start_container
-	assert_eq "$(cgroup_value pids.limit)" -1
+	local limit
+	for limit in -1 0; do
+		config --argjson limit "$limit" '.linux.resources.pids = {limit: $limit}'
+		start_container
+		assert_eq "$(cgroup_value pids.limit)" -1
+		moat delete -f "$ID"
+	done
+}
+
+@test "cgroups: without a cgroup manager limits are refused, but not device rules" {
+	requires_moat "--cgroup-manager"
+	local limit
+	set_args true
+	config '.linux.resources = {devices: [{allow: false, access: "rwm"}]}'
+	attempt moat --cgroup-manager disabled run -b "$BUNDLE" "$ID"
+	assert_status 0
+	for limit in 'pids: {limit: 100}' 'memory: {limit: 67108864}' 'cpu: {shares: 100}' 'unified: {"memory.high": "1"}'; do
+		config ".linux.resources = {$limit}"
+		fails 1 "linux.resources.${limit%%:*}: " moat --cgroup-manager disabled create -b "$BUNDLE" "$ID"
+	done
 }
 
 @test "cgroups: blkio weight and throttles" {

@@ -140,6 +140,7 @@ accepts() {
 		process.user.uid .process.user.uid = -1
 		process.user.uid .process.user.uid = 4294967296
 		process.user.uid .process.user.uid = 1.5
+		process.user.umask .process.user.umask = 99999
 		process.user.gid .process.user.gid = true
 		process.user.additionalGids .process.user.additionalGids = 5
 		process.user.additionalGids[0] .process.user.additionalGids = ["5"]
@@ -173,6 +174,7 @@ accepts() {
 		linux.devices .linux.devices = {}
 		linux.devices[0].major .linux.devices = [{path: "/dev/x", type: "c", major: "1", minor: 3}]
 		linux.devices[0].fileMode .linux.devices = [{path: "/dev/x", type: "c", major: 1, minor: 3, fileMode: "0666"}]
+		linux.devices[0].fileMode .linux.devices = [{path: "/dev/x", type: "c", major: 1, minor: 3, fileMode: 99999}]
 		linux.devices[0].uid .linux.devices = [{path: "/dev/x", type: "c", major: 1, minor: 3, uid: -1}]
 	END
 }

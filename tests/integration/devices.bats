@@ -85,11 +85,6 @@ allow_mknod() {
 	config '.process.capabilities |= map_values(. + ["CAP_MKNOD", "CAP_SYSLOG"])'
 }
 
-has_controller() {
-	# v2 has no such controller: rules are a program there, and always work.
-	[ "$CGROUPS/$1" = v2/devices ] || [ -d "/sys/fs/cgroup/$1" ] || grep -qw "$1" /sys/fs/cgroup/cgroup.controllers
-}
-
 @test "device rules: without one for it a device cannot be opened" {
 	allow_mknod
 	in_container 'mknod /tmp/kmsg c 1 11 && echo made; head -c 1 /tmp/kmsg 2>&1; mknod /tmp/loop b 7 0; head -c 1 /tmp/loop 2>&1; true'

@@ -92,8 +92,19 @@ listens() { ls -l "/proc/$1/fd" 2>/dev/null | grep -qE 'eventfd|inotify|memory\.
 @test "events: a bad interval is an error" {
 	start_container
 	local interval
-	for interval in 0 0s -1s x 5parsecs ''; do
+	for interval in 0 0s -1s x 5 . .s 5parsecs '1m 30s' 1m30 1.2.3s 1e3s 0x10s 9999h ''; do
 		attempt moat events --interval "$interval" "$ID"
 		[ "$status" -ne 0 ] || fail "accepted: '$interval'"
 	done
+}
+
+@test "events: an interval is a duration as Go writes it" {
+	start_container
+	local interval
+	for interval in 500ms 1.5s 1m30s 1h2m3.5s .5s 5.s 100us 100µs 1000ns; do
+		attempt moat events --stats --interval "$interval" "$ID"
+		[ "$status" -eq 0 ] || fail "refused: '$interval'"
+	done
+	spawn moat events --interval 0.05s50ms "$ID" >"$T/events" 2>&1
+	wait_for 5 grep -q stats "$T/events"
 }

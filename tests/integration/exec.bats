@@ -71,9 +71,7 @@ load lib
 	start_container
 	in_exec pwd
 	assert_eq "$output" /etc
-	attempt moat exec --cwd relative "$ID" pwd
-	[ "$status" -ne 0 ]
-	[ -n "$stderr" ]
+	fails 255 "not an absolute path" moat exec --cwd relative "$ID" pwd
 }
 
 @test "exec: --env adds to and overrides the environment" {
@@ -103,13 +101,16 @@ load lib
 	assert_eq "$output" 1000
 	attempt moat exec -u 1000:2000 "$ID" sh -c 'id -u; id -g'
 	assert_eq "$output" $'1000\n2000'
+	requires_moat "a --user of any length"
+	attempt moat exec -u 0000000000000001000:0000000000000002000 "$ID" sh -c 'id -u; id -g'
+	assert_eq "$output" $'1000\n2000'
 }
 
 @test "exec: --user refuses what is not a number in range (CVE-2026-30892)" {
 	requires_moat "a strict --user"
 	start_container
 	local user
-	for user in -1 4294967296 99999999999999999999 1x x:1 1:y 1: :1 ' 1' 1.5 0x10; do
+	for user in -1 4294967296 99999999999999999999 1x 000000000000000x 0000000000000001x:1 x:1 1:y 1: :1 ' 1' 1.5 0x10; do
 		attempt moat exec --user "$user" "$ID" id
 		[ "$status" -ne 0 ] || fail "accepted --user '$user': $output"
 	done
@@ -161,6 +162,16 @@ load lib
 	attempt moat exec --process "$T/process.json" "$ID"
 	assert_status 0
 	assert_eq "$output" $'/tmp\n1000\n1000 2000\ny z\nCapEff:\t0000000000000000'
+}
+
+@test "exec: --process without capabilities has the container's" {
+	start_container
+	jq '.process | .args = ["grep", "Cap", "/proc/self/status"] | del(.capabilities)' \
+		"$BUNDLE/config.json" >"$T/process.json"
+	attempt moat exec --process "$T/process.json" "$ID"
+	assert_status 0
+	assert_match "$output" 'CapEff:.0000000020000420'
+	assert_match "$output" 'CapBnd:.0000000020000420'
 }
 
 @test "exec: --process takes the umask and rlimits" {
@@ -275,6 +286,19 @@ holds_processes() { [ "$(wc -l <"$2/cgroup.procs")" -ge "$1" ]; }
 		attempt moat exec --cgroup "$path" "$ID" true
 		[ "$status" -ne 0 ] || fail "accepted --cgroup $path"
 	done
+}
+
+@test "exec: --cgroup with a controller that the container hasn't is an error" {
+	requires_moat "a check of each --cgroup"
+	start_container
+	fails 255 'no v1 controller `bogus`' moat exec --cgroup bogus:foo "$ID" true
+	fails 255 'no v1 controller `bogus`' moat exec --cgroup bogus:foo --cgroup / "$ID" true
+	fails 255 'controller' moat exec --cgroup :foo "$ID" true
+	requires_cgroup_v1
+	fails 255 'no v1 controller `bogus`' moat exec --cgroup pids,bogus:/ "$ID" true
+	fails 255 'no v1 controller ``' moat exec --cgroup pids,:/ "$ID" true
+	attempt moat exec --cgroup pids,freezer:/ "$ID" true
+	assert_status 0
 }
 
 @test "exec: many at once" {

@@ -74,6 +74,22 @@ each_step_fails() {
 	each_step_fails create
 }
 
+@test "faults: a step that fails leaves no parent of the cgroup that wasn't there before" {
+	requires_test_hooks
+	local step there
+	there=$(cgroup_root)/$ID-there
+	config --arg path "/$ID-there/new/$ID" '.linux.cgroupsPath = $path'
+	for step in cgroup sources spawn join mounts settle publish published; do
+		MOAT_FAIL_STEP=$step attempt moat create -b "$BUNDLE" "$ID"
+		assert_status 1
+		assert_nothing_left
+	done
+	mkdir "$there"
+	MOAT_FAIL_STEP=mounts attempt moat create -b "$BUNDLE" "$ID"
+	rmdir "$there"
+	assert_nothing_left
+}
+
 @test "faults: the same in a user namespace" {
 	requires_test_hooks
 	make_userns_bundle

@@ -100,6 +100,7 @@ env_listen() { sh -c 'LISTEN_PID=$$ exec "$@"' sh $(moat_command) "$@"; }
 	LISTEN_FDS=1 attempt with_fds env_listen run --preserve-fds 1 -b "$BUNDLE" "$ID"
 	assert_status 0
 	assert_eq "$output" $'1\nthree\nfour'
+	LISTEN_FDS=1 fails 1 'preserve-fds.*not open' with_fds env_listen run --preserve-fds 2147483647 -b "$BUNDLE" "${ID}b"
 }
 
 @test "fds: the caller's stdin, stdout and stderr may be closed" {

@@ -141,6 +141,13 @@ all_kinds="prestart createRuntime createContainer startContainer poststart posts
 	assert_has "$output" dummy-hook
 }
 
+@test "hooks: without env the host's have the caller's" {
+	config --arg out "$T/out" '.hooks.createRuntime = [{path: "/bin/sh", args: ["sh", "-c", "echo $PATH >\($out)"]}]'
+	set_args true
+	in_container
+	assert_eq "$(<"$T/out")" "$PATH"
+}
+
 @test "hooks: args and env are exactly those given" {
 	config --arg out "$T/out" '.hooks.createRuntime = [{path: "/bin/sh", args: ["arg zero", "-c", "echo \"$0|$1|$2\" >\($out); env >>\($out)", "name", "one 1", "two"],
 		env: ["ONLY=this", "AND=that one"]}]'

@@ -95,6 +95,13 @@ reported() { grep -qx "$1" "$T/$ID.out"; }
 	wait_for 5 has_status stopped
 }
 
+@test "kill: TERM ends a container that waits to be started" {
+	create_container
+	moat kill "$ID"
+	wait_for 5 has_status stopped
+	fails 1 "" moat start "$ID"
+}
+
 @test "kill: KILL ends the first process and all others with it" {
 	set_args sh -c 'sleep 500 & sleep 500 & wait'
 	start_container

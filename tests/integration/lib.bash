@@ -269,7 +269,7 @@ requires_controller() {
 has_controller() {
 	case $CGROUPS in
 		v1) [ -d "/sys/fs/cgroup/$1" ] || hybrid_has "$1" ;;
-		v2) grep -qw "$(v2_controller "$1")" /sys/fs/cgroup/cgroup.controllers ;;
+		v2) [[ $1 =~ ^(freezer|devices)$ ]] || grep -qw "$(v2_controller "$1")" /sys/fs/cgroup/cgroup.controllers ;;
 	esac
 }
 

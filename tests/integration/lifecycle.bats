@@ -196,3 +196,12 @@ load lib
 	moat create --bundle="$BUNDLE" --pid-file="$T/pid" "$ID" >/dev/null 2>&1
 	[ -s "$T/pid" ]
 }
+
+@test "lifecycle: a container with a megabyte of annotations can be managed" {
+	local big
+	big=$(head -c 60000 /dev/zero | tr '\0' '"')
+	config --arg big "$big" '.annotations = ([range(20) | {key: "a\(.)", value: $big}] | from_entries)'
+	start_container
+	assert_eq "$(moat state "$ID" | jq '.annotations.a19 | length')" 60000
+	in_exec true
+}

@@ -325,6 +325,13 @@ check_options() {
 	[ ! -e "$BUNDLE/rootfs/x" ]
 }
 
+@test "mounts: mountLabel without SELinux is refused" {
+	requires_moat "a check for SELinux"
+	[ ! -e /sys/fs/selinux/enforce ] || skip "host has SELinux"
+	config '.linux.mountLabel = "system_u:object_r:container_file_t:s0"'
+	fails 1 'linux.mountLabel: SELinux' create_container
+}
+
 @test "mounts: tmpcopyup keeps what was below, with owners and modes" {
 	mkdir -p "$BUNDLE/rootfs/data/sub"
 	config '.process.capabilities |= map_values(. + ["CAP_DAC_OVERRIDE"])'

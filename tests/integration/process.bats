@@ -352,6 +352,20 @@ caps() { sed -n "s/^Cap$1:\t//p" <<<"$output"; }
 	assert_eq "$output" "$("$HELPERS/probe" keyring)"
 }
 
+@test "process: a caller that ignores SIGCHLD can still wait for run, exec and hooks" {
+	local ignoring=(timeout -k 1 20 env --ignore-signal=CHLD $(moat_command))
+	set_args sh -c 'exit 5'
+	attempt "${ignoring[@]}" run -b "$BUNDLE" "$ID"
+	assert_status 5
+	config '.hooks.createRuntime = [{path: "/bin/false"}]'
+	fails 1 'createRuntime.*exit status 1' "${ignoring[@]}" run -b "$BUNDLE" "$ID"
+	config 'del(.hooks)'
+	set_args sleep 300
+	start_container
+	attempt "${ignoring[@]}" exec "$ID" sh -c 'exit 6'
+	assert_status 6
+}
+
 @test "process: signals are at their defaults, none blocked or ignored" {
 	set_args grep Sig /proc/self/status
 	# A caller that ignores and blocks some, as nohup and shells do.

@@ -159,6 +159,20 @@ load lib
 	assert_has "$output" /proc/self
 }
 
+@test "run: --no-pivot keeps the container's own /proc and /sys, whatever its root is called" {
+	local path
+	cp -al "$BUNDLE/rootfs" "$BUNDLE/a b"
+	mv "$BUNDLE/rootfs" "$BUNDLE/real"
+	ln -s real "$BUNDLE/rootfs"
+	for path in rootfs ../bundle/real 'a b'; do
+		config --arg path "$path" '.root.path = $path'
+		set_args sh -c 'ls -d /proc/self /sys/class && cut -d" " -f5 /proc/self/mountinfo'
+		attempt moat run --no-pivot -b "$BUNDLE" "$ID"
+		assert_status 0
+		assert_match "$output" $'\n/proc\n.*\n/sys\n'
+	done
+}
+
 @test "run: a container in the foreground can be paused, resumed and deleted meanwhile" {
 	set_args sleep 1000
 	# shellcheck disable=SC2046

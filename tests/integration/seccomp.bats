@@ -283,6 +283,15 @@ getpriority=140 getpgid=121
 	assert_nothing_left
 }
 
+@test "seccomp: a listenerPath that no rule uses is ignored" {
+	requires_moat "a look at the rules"
+	seccomp '[{"names": ["getpgid"], "action": "SCMP_ACT_ERRNO", "errnoRet": 71}]'
+	config --arg path "$T/no-agent" '.linux.seccomp.listenerPath = $path'
+	start_container
+	in_exec "probe syscall $getpgid"
+	assert_eq "$output" EPROTO
+}
+
 @test "seccomp: notify as the default action, or for write, is refused" {
 	# The runtime itself must still be able to tell of its errors.
 	config --arg path "$T/agent" '.linux.seccomp = {defaultAction: "SCMP_ACT_NOTIFY", listenerPath: $path}'

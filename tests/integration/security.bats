@@ -61,6 +61,57 @@ without_dev() { config '.mounts |= map(select(.destination | startswith("/dev") 
 	assert_eq "$(md5sum <"$MOAT")" "$before"
 }
 
+# peek_at_execs OUTPUT: OUTPUT is that of `probe peek`, which sees the processes of moat exec.
+peek_at_execs() {
+	wait_for 5 grep -q ready "$1"
+	local i
+	for i in {1..20}; do
+		# 9: a directory of the host that moat was started with.
+		moat --log "$T/log" exec "$ID" true 9<"$outside"
+	done
+	assert_eq "$(sort -u "$1")" ready
+}
+
+@test "security: a tracer in the container finds nothing of the host in an exec: root, cwd, descriptors" {
+	skip_in_vm "no process of the host is in sight"
+	requires_moat "care with tracers"
+	make_outside
+	config '.process.capabilities |= map_values(. + ["CAP_DAC_OVERRIDE", "CAP_SYS_PTRACE"])'
+	set_args probe peek "$outside/secret"
+	start_container
+	peek_at_execs "$T/$ID.out"
+}
+
+@test "security: nor does root without CAP_SYS_PTRACE" {
+	skip_in_vm "no process of the host is in sight"
+	make_outside
+	config '.process.capabilities |= map_values(. + ["CAP_DAC_OVERRIDE"])'
+	set_args probe peek "$outside/secret"
+	start_container
+	peek_at_execs "$T/$ID.out"
+}
+
+@test "security: nor does a tracer that exec has brought in" {
+	skip_in_vm "no process of the host is in sight"
+	requires_moat "care with tracers"
+	make_outside
+	start_container
+	spawn moat exec --cap CAP_SYS_PTRACE "$ID" probe peek "$outside/secret" >"$T/peek.out"
+	peek_at_execs "$T/peek.out"
+}
+
+@test "security: nor does one in another container that has joined the pid namespace" {
+	skip_in_vm "no process of the host is in sight"
+	requires_moat "care with tracers"
+	make_outside
+	start_container
+	config --arg pid "$(container_pid)" '.linux.namespaces |= map(if .type == "pid" then .path = "/proc/\($pid)/ns/pid" else . end)
+		| .process.capabilities |= map_values(. + ["CAP_DAC_OVERRIDE", "CAP_SYS_PTRACE"])'
+	set_args probe peek "$outside/secret"
+	ID=${ID}b start_container
+	peek_at_execs "$T/${ID}b.out"
+}
+
 @test "security: a container that starts as /proc/self/exe is not the runtime's writer" {
 	local before MOAT=$T/runtime
 	cp "$ORIGINAL" "$MOAT"
@@ -107,6 +158,16 @@ without_dev() { config '.mounts |= map(select(.destination | startswith("/dev") 
 		attempt moat exec --cwd "/proc/self/fd/$fd" "$ID" sh -c 'pwd -P; ls /proc/self/cwd/'
 		[ "$status" -ne 0 ] || fail "cwd /proc/self/fd/$fd ran: $output"
 	done
+}
+
+@test "security: the caller's null device stays its owner's, whatever the container has in /dev" {
+	requires_moat "care with devices"
+	mknod "$T/null" c 1 3
+	start_container
+	in_exec 'rm /dev/null; mknod /dev/null p'
+	attempt moat exec -u 1000 "$ID" true <"$T/null"
+	assert_status 0
+	assert_eq "$(stat -c %u "$T/null")" 0
 }
 
 @test "security: a program cannot be a leaked descriptor of the runtime" {

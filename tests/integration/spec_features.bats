@@ -2,6 +2,30 @@
 
 load lib
 
+@test "options: a long one may have one dash, as in Go; an empty value is none" {
+	requires_moat "runc's own parser"
+	set_args true
+	attempt moat run -bundle "$BUNDLE" -pid-file "$T/pid" "$ID"
+	assert_status 0
+	[ -s "$T/pid" ]
+	attempt moat run -bundle="$BUNDLE" --pid-file "" --console-socket= "$ID"
+	assert_status 0
+	fails 1 "unknown option -nosuch" moat run -nosuch "$BUNDLE" "$ID"
+}
+
+@test "options: help of a verb, and errors in using one" {
+	requires_moat "its own words"
+	attempt moat help exec
+	assert_status 0
+	assert_has "$output" "Usage: moat exec [OPTIONS]"
+	fails 1 "unknown verb .nonsense" moat help nonsense
+	fails 1 "usage: moat exec" moat exec
+	fails 1 "unknown option --nope" moat exec --nope "$ID" true
+	fails 1 "write the output: no space left on device" full_list
+}
+
+full_list() { moat list >/dev/full; }
+
 @test "spec: writes a config.json that runs" {
 	rm "$BUNDLE/config.json"
 	(cd "$BUNDLE" && moat spec)
@@ -90,14 +114,30 @@ load lib
 			"symfollow", "rnosymfollow", "idmap", "ridmap", "copy-symlink", "src-nofollow"]))' <<<"$output"
 }
 
-@test "features: does not list what is refused as not supported yet" {
-	requires_moat "truthful features"
+@test "features: lists the annotations that change what moat does" {
+	requires_moat "annotations of its own"
 	attempt moat features
-	if jq -e '.linux.intelRdt.enabled == true' <<<"$output"; then
-		config '.linux.intelRdt = {closID: "x"}'
-		attempt create_container
-		refute_has "$output$stderr$(<"$T/$ID.err")" 'not supported yet'
-	fi
+	jq -e '.potentiallyUnsafeConfigAnnotations | contains(["run.oci.handler", "org.moat.vm"])' <<<"$output"
+}
+
+@test "features: enabled is what is not refused as not supported" {
+	requires_moat "truthful features"
+	local features field filter refused
+	features=$(moat features)
+	while read -r field filter; do
+		cp "$SUITE/default.json" "$BUNDLE/config.json"
+		config "$filter"
+		refused=false
+		create_container || refused=true
+		[ "$refused" = false ] || assert_match "$(<"$T/$ID.err")" "not (supported|enabled)"
+		[ "$(jq ".linux.$field.enabled | not" <<<"$features")" = "$refused" ] || fail "$field is not what features says"
+		moat delete -f "$ID"
+	done <<-'END'
+		intelRdt .linux.intelRdt = {closID: "x"}
+		netDevices .linux.netDevices = {moat0: {name: "x"}}
+		seccomp .linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW"}
+		mountExtensions.idmap .mounts += [{destination: "/m", type: "bind", source: "rootfs", options: ["bind"], uidMappings: [{containerID: 0, hostID: 1000, size: 1}], gidMappings: [{containerID: 0, hostID: 1000, size: 1}]}]
+	END
 }
 
 @test "version: names the runtime and the spec" {

@@ -170,7 +170,7 @@ is_unlimited() {
 	config '.linux.resources.memory = {limit: 67108864}'
 	start_container
 	local flag
-	for flag in "--memory many" "--memory 12Q" "--cpu-quota x" "--pids-limit 1.5" "--cpu-share -5" \
+	for flag in "--memory many" "--memory 12Q" "--cpu-quota x" "--cpu-quota -7" "--pids-limit 1.5" "--cpu-share -5" \
 		"--cpuset-cpus nonsense" "--blkio-weight 99999999" "--cpu-period 18446744073709551616"; do
 		# shellcheck disable=SC2086
 		attempt moat update $flag "$ID"
@@ -187,6 +187,28 @@ is_unlimited() {
 	assert_has "$stderr" cpuset.cpus
 	assert_eq "$(container_status)" running
 }
+
+@test "update: one that fails half-way changes nothing" {
+	requires_moat "an update that is whole"
+	requires_controller memory cpu cpuset pids
+	config '.linux.resources.memory = {limit: 67108864, swap: 134217728} | .linux.resources.pids = {limit: 50}
+		| .linux.resources.cpu = {quota: 50000, period: 100000, shares: 512}'
+	start_container
+	local before keys=(memory.limit memory.swap pids.limit cpu.quota cpu.period cpu.cpus) key
+	before=$(for key in "${keys[@]}"; do cgroup_value "$key"; done)
+	attempt moat update --memory 200M --memory-swap 300M --pids-limit 7 --cpu-quota 300000 --cpu-period 700000 --cpuset-cpus 99 "$ID"
+	assert_status 1
+	assert_has "$stderr" cpuset.cpus
+	refute_has "$stderr" undone
+	assert_eq "$(for key in "${keys[@]}"; do cgroup_value "$key"; done)" "$before" "limits"
+	echo '{"devices": [{"allow": true, "type": "c", "major": 10, "minor": 229, "access": "r"}],
+		"pids": {"limit": 9}, "cpu": {"cpus": "99"}}' >"$T/resources.json"
+	before+=$(list_devices)
+	fails 1 cpuset.cpus moat update -r "$T/resources.json" "$ID"
+	assert_eq "$(for key in "${keys[@]}"; do cgroup_value "$key"; done)$(list_devices)" "$before" "limits"
+}
+
+list_devices() { [ "$CGROUPS" = v2 ] || cgroup_file devices devices.list; }
 
 @test "update: a stopped or unknown container is an error" {
 	fails 1 'does not exist' moat update --pids-limit 5 "${ID}no"

@@ -143,8 +143,7 @@ setup() {
 	chown_rootfs 1000:1000
 	chown 1000:1000 "$BUNDLE" "$BUNDLE/config.json"
 	config '.linux.uidMappings = [{containerID: 0, hostID: 1000, size: 1}] | .linux.gidMappings = [{containerID: 0, hostID: 1000, size: 1}]
-		| .linux.namespaces |= map(select(.type != "network" and .type != "cgroup")) | del(.linux.resources)
-		| .mounts |= map(select(.type != "sysfs" and .type != "cgroup") | if .type == "devpts" then .options |= map(select(. != "gid=5")) else . end)'
+		| .linux.namespaces |= map(select(.type != "network" and .type != "cgroup")) | del(.linux.resources)'
 	set_args sh -c 'id -u'
 	mkdir "$T/user-root"
 	chown 1000:1000 "$T/user-root"
@@ -152,6 +151,22 @@ setup() {
 	attempt setpriv --reuid 1000 --regid 1000 --clear-groups --inh-caps=-all --no-new-privs "$T/moat" --root "$T/user-root" run -b "$BUNDLE" "$ID"
 	assert_status 0
 	assert_eq "$output" 0
+}
+
+@test "userns: an ordinary user can run what spec --rootless writes" {
+	skip_in_vm "a guest has cgroups of its own"
+	local user="setpriv --reuid 1000 --regid 1000 --clear-groups --inh-caps=-all $T/moat --root $T/user-root"
+	cp "$MOAT" "$T/moat"
+	chown_rootfs 1000:1000
+	rm "$BUNDLE/config.json"
+	mkdir "$T/user-root"
+	chown 1000:1000 "$T/user-root" "$BUNDLE"
+	$user spec --rootless -b "$BUNDLE"
+	config '.process.terminal = false'
+	set_args sh -c 'id -u; cat /sys/fs/cgroup/*/cgroup.procs /sys/fs/cgroup/cgroup.procs | grep -x 1'
+	chmod 644 "$BUNDLE/config.json"
+	attempt $user run -b "$BUNDLE" "$ID"
+	assert_match "$output" $'^0\n1'
 }
 
 @test "userns: an ordinary user with ranges in /etc/subuid gets them by newuidmap" {
@@ -163,8 +178,7 @@ setup() {
 	chown 1000:1000 "$BUNDLE" "$BUNDLE/config.json"
 	config '.linux.uidMappings = [{containerID: 0, hostID: 1000, size: 1}, {containerID: 1, hostID: 500000, size: 1000}]
 		| .linux.gidMappings = .linux.uidMappings | .process.user = {uid: 7, gid: 8}
-		| .linux.namespaces |= map(select(.type != "network" and .type != "cgroup")) | del(.linux.resources)
-		| .mounts |= map(select(.type != "sysfs" and .type != "cgroup"))'
+		| .linux.namespaces |= map(select(.type != "network" and .type != "cgroup")) | del(.linux.resources)'
 	set_args sh -c 'id -u; id -g; tr -s " " </proc/self/uid_map'
 	chmod 644 "$BUNDLE/config.json"
 	mkdir "$T/user-root"

@@ -17,13 +17,15 @@ need()
 }
 
 # Every file of the project, one a line. New files that git does not know yet count; what it ignores
-# does not. Outside a git checkout (a release tarball) it is every file that there is.
+# does not. Outside a git checkout (a release tarball) it is every file that there is, but for what the
+# autotools have made.
 list_files()
 {
 	if [ -e .git ] && command -v git >/dev/null; then
 		git ls-files --cached --others --exclude-standard
 	else
-		find . -type f | sed 's,^\./,,'
+		find . -type f | sed 's,^\./,,' |
+			grep -vE '^(build-aux/|autom4te\.cache/|aclocal\.m4$|configure$|config\.|Makefile(\.in)?$)'
 	fi | LC_ALL=C sort | while IFS= read -r file; do
 		[ -f "$file" ] && printf '%s\n' "$file"
 	done

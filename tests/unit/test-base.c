@@ -188,6 +188,30 @@ static void test_fds(void)
 	close(pair[1]);
 }
 
+static bool is_open(int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0;
+}
+
+// In a child, which has descriptors that can be closed.
+static void test_close_fds(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		const int keep[] = { 12, -1, 9, 10, 2 };
+
+		for (int fd = 7; fd < 14; fd++)
+			dup2(STDERR_FILENO, fd);
+		_exit(proc_close_fds(8, keep, ARRAY_SIZE(keep)) == 0 && is_open(7) && !is_open(8) &&
+				      is_open(9) && is_open(10) && !is_open(11) && is_open(12) &&
+				      !is_open(13) ?
+			      0 :
+			      1);
+	}
+	is_int(proc_wait(pid), 0);
+}
+
 int main(void)
 {
 	test_err();
@@ -198,5 +222,6 @@ int main(void)
 	test_in_root();
 	test_proc();
 	test_fds();
+	test_close_fds();
 	return done();
 }

@@ -2,6 +2,7 @@
 // and what is read of it. What only a kernel does is in test-cgroups-live.
 #include "cgroups/backoff.h"
 #include "cgroups/plan.h"
+#include "cgroups/restore.h"
 #include "cgroups/tree.h"
 #include "cgroups/unified.h"
 #include "tests/unit/tap.h"
@@ -84,6 +85,38 @@ static void test_writes(void)
 			    "write 1 to %s/w/missing: no such file or directory (does this "
 			    "kernel have it?)",
 			    root));
+}
+
+// What a place's file says, the write that is planned, and the write that brings it back.
+static void test_restore(void)
+{
+	static const struct {
+		const char *file, *content, *value, *back;
+	} rows[] = {
+		{ "memory.max", "max\n", "100", "max" },
+		{ "cpu.max", "max 100000\n", "5000 10000", "max 100000" },
+		{ "cpuset.cpus", "\n", "0-1", "\n" },
+		{ "io.weight", "default 100\n8:0 50\n", "300", "default 100" },
+		{ "io.max", "8:0 rbps=1 wbps=max\n8:16 rbps=2\n", "8:16 rbps=7", "8:16 rbps=2" },
+		{ "io.max", "8:0 rbps=1 wbps=max\n", "8:16 rbps=7", "8:16 rbps=max" },
+		{ "blkio.throttle.read_bps_device", "8:0 5\n", "8:0 7", "8:0 5" },
+		{ "blkio.throttle.read_bps_device", "8:0 5\n", "8:16 7", "8:16 0" },
+		{ "rdma.max", "", "mlx5_1 hca_handle=3", "mlx5_1 hca_handle=max" },
+		{ "net_prio.ifpriomap", "lo 0\neth0 3\n", "eth0 5", "eth0 3" },
+		{ "memory.oom_control", "oom_kill_disable 0\nunder_oom 0\n", "1", "0" },
+	};
+
+	make_dir("old");
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct place place = make_place("x", "old", false), back;
+
+		put(arena_printf(&arena, "old/%s", rows[i].file), rows[i].content);
+		place_add_write(&place, &arena, 0, rows[i].file, "%s", rows[i].value);
+		place_add_write(&place, &arena, 0, "missing", "1");
+		restore_plan(&place, &arena, &back);
+		is_int(back.writes.n, 1);
+		is_str(back.writes.v[0].value, rows[i].back);
+	}
 }
 
 static void test_make(void)
@@ -461,6 +494,7 @@ int main(void)
 	if (!mkdtemp(root))
 		return 1;
 	test_writes();
+	test_restore();
 	test_make();
 	test_remove();
 	test_deep();

@@ -101,6 +101,8 @@ static void test_drivers(void)
 	scope_text struct text text = { 0 };
 	const struct oci_linux spec = { 0 };
 	const struct cgroup_host none = { 0 };
+	struct oci_device_rule rule = { .type = 'a' };
+	struct oci_pids pids = { .limit = { .v = 9, .set = true } };
 	const struct cgroup_plan *plan;
 	struct cgroup_options options = { .driver = CGROUP_DISABLED, .id = "id" };
 	enum cgroup_driver driver = CGROUP_CGROUPFS;
@@ -113,6 +115,13 @@ static void test_drivers(void)
 	cgroup_plan_print(plan, &text);
 	is_str(text.str, "cgroup driver disabled\n");
 	ok(!cgroup_plan_path_in(plan, &unified_list[0]), "disabled: it lies nowhere");
+	struct oci_resources limits = { .devices = { .v = &rule, .n = 1 } };
+	const struct oci_linux limited = { .resources = &limits };
+	is_int(cgroup_plan_make(&unified, &limited, &options, &arena, &plan, &err), 0);
+	limits.pids = &pids;
+	is_int(cgroup_plan_make(&unified, &limited, &options, &arena, &plan, &err), -ENOTSUP);
+	is_str(err.msg, "linux.resources.pids: there is no cgroup to set it in (is the cgroup "
+			"manager `disabled`?)");
 	options.driver = CGROUP_CGROUPFS;
 	is_int(cgroup_plan_make(&none, &spec, &options, &arena, &plan, &err), -ENOENT);
 	is_str(err.msg,
@@ -316,7 +325,7 @@ static void test_others(void)
 					   .rdma = { rdma, 1 } };
 
 	check(&legacy, "/c", &resources, "write",
-	      "write /sys/fs/cgroup/pids/c/pids.max 0\n"
+	      "write /sys/fs/cgroup/pids/c/pids.max max\n"
 	      "write /sys/fs/cgroup/hugetlb/c/hugetlb.2MB.rsvd.limit_in_bytes 4194304\n"
 	      "write /sys/fs/cgroup/hugetlb/c/hugetlb.2MB.limit_in_bytes 4194304\n"
 	      "write /sys/fs/cgroup/net_cls/c/net_cls.classid 9\n"

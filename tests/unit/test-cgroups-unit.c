@@ -244,9 +244,8 @@ static void test_others(void)
 	check(&v1, "TasksMax", "property TasksMax t 20");
 	pids.limit.v = -1;
 	check(&v2, "TasksMax", "property TasksMax t 18446744073709551615");
-	// systemd refuses it.
 	pids.limit.v = 0;
-	check(&v2, "TasksMax", "");
+	check(&v2, "TasksMax", "property TasksMax t 18446744073709551615");
 }
 
 static void test_unified(void)

@@ -172,6 +172,17 @@ static void test_inside(void)
 	left("broken");
 }
 
+// The kernel reaps the hook, and nobody learns how it ended.
+static void test_not_waited_for(void)
+{
+	struct oci_hook hook[] = { HOOK("exit 3") };
+	struct err err;
+
+	signal(SIGCHLD, SIG_IGN);
+	is_int(run(hook, 1, &err), -ECHILD);
+	signal(SIGCHLD, SIG_DFL);
+}
+
 int main(void)
 {
 	if (!mkdtemp(dir) || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
@@ -182,6 +193,7 @@ int main(void)
 	test_timeout();
 	test_all();
 	test_inside();
+	test_not_waited_for();
 	ok(rmdir(dir) == 0, "nothing is left over");
 	return done();
 }

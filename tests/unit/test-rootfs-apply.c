@@ -118,7 +118,7 @@ static void tell_flags(const char *path)
 
 static int apply(const struct scenario *scenario, struct err *err)
 {
-	static const struct rootfs_cgroup cgroup = { "memory,cpu", "/src/dir" };
+	static const struct rootfs_cgroup cgroup = { "memory,cpu", "/nowhere", "/src/dir" };
 	struct arena arena = { 0 };
 	struct rootfs_env env = {
 		.bundle = "/",
@@ -353,7 +353,7 @@ static void test_options(void)
 
 static void setup_copyup(void)
 {
-	mkdir("data", 0755), mkdir("data/d", 0750), mkdir("data/d/e", 0755);
+	mkdir("data", 0751), mkdir("data/d", 0750), mkdir("data/d/e", 0755);
 	put("data/d/e/f", "deep");
 	chmod("data/d/e/f", 04711);
 	(void)!chown("data/d", 3, 4);
@@ -371,6 +371,12 @@ static void look_copyup(void)
 	tell_type("/data/fifo");
 	tell_type("/data/null");
 	tell_writable("/data");
+}
+
+static void look_copyup_loud(void)
+{
+	tell_type("/data");
+	tell_file("/data/d/e/f");
 }
 
 static void setup_deep(void)
@@ -391,6 +397,10 @@ static void test_copyup(void)
 	       "/data/d: d0750 3:4;/data/d/e/f: -4711 0:0;/data/d/e/f: \"deep\";/data/link: l0777 0:0;"
 	       "/data/fifo: p0600 0:0;/data/null: No such file or directory;"
 	       "/data: Read-only file system;");
+	// By mount(2) too, which "loud" asks for.
+	mount = MOUNT("/data", "tmpfs", "tmpfs", "'tmpcopyup','loud'");
+	is_str(RUN(.mounts = mount, .setup = setup_copyup, .look = look_copyup_loud),
+	       "/data: d0751 0:0;/data/d/e/f: \"deep\";");
 	ok(strstr(RUN(.mounts = mount, .setup = setup_deep), "more than 100 directories deep"),
 	   "copy-up ends at a depth");
 }

@@ -5,11 +5,11 @@
 #include "tests/unit/tap.h"
 
 static const struct rootfs_cgroup hybrid[] = {
-	{ "cpu,cpuacct", "/sys/fs/cgroup/cpu,cpuacct/c" },
-	{ "memory", "/sys/fs/cgroup/memory/c" },
-	{ "unified", "/sys/fs/cgroup/unified/c" },
+	{ "cpu,cpuacct", "/sys/fs/cgroup/cpu,cpuacct/c", NULL },
+	{ "memory", "/sys/fs/cgroup/memory/c", NULL },
+	{ "unified", "/sys/fs/cgroup/unified/c", NULL },
 };
-static const struct rootfs_cgroup unified[] = { { "", "/sys/fs/cgroup/c" } };
+static const struct rootfs_cgroup unified[] = { { "", "/sys/fs/cgroup/c", NULL } };
 
 static const struct rootfs_env plain = {
 	.bundle = "/b",
@@ -198,6 +198,9 @@ static void test_cgroups(void)
 	       "mount cgroup2 cgroup on /c set=nosuid,ro else-bind=/sys/fs/cgroup/c\n");
 	env.new_cgroupns = false;
 	is_str(mount_in(CGROUP, "", &env), "bind /sys/fs/cgroup/c on /c set=nosuid,ro\n");
+	env.cgroups = &(const struct rootfs_cgroup){ "", "/sys/fs/cgroup/c", "/sys/fs/cgroup/own" };
+	is_str(mount_in(CGROUP, "", &env),
+	       "bind /sys/fs/cgroup/c on /c set=nosuid,ro or=/sys/fs/cgroup/own\n");
 	env.cgroup_count = 0;
 	is_str(mount_in(CGROUP, "", &env),
 	       "error: mounts[0]: mount /c: the container has no cgroup that could be shown");

@@ -9,6 +9,10 @@
  *   probe overwrite                     look for processes that run another program than those of
  *                                       this container and try to write to it; print "ready", and
  *                                       "overwritten" if that succeeds; go on until killed
+ *   probe peek FILE                     look for processes by which FILE, a path outside of the
+ *                                       container, can be read: from their root, working directory
+ *                                       and descriptors; print "ready", and what of which process
+ *                                       shows it; go on until killed
  */
 #include <err.h>
 #include <errno.h>
@@ -135,6 +139,52 @@ static void probe_overwrite(char **argv)
 	}
 }
 
+/* Print `link` if FILE is there below it or above it. */
+static void peek_from(const char *link, const char *file)
+{
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/../../../../../../../../../..%s", link, file);
+	if (faccessat(AT_FDCWD, path, R_OK, 0) == 0)
+		printf("seen by %s\n", link);
+}
+
+static void peek_at(int pid, const char *file)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/root", pid);
+	peek_from(path, file);
+	snprintf(path, sizeof(path), "/proc/%d/cwd", pid);
+	peek_from(path, file);
+	for (int fd = 3; fd < 24; fd++) {
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd);
+		peek_from(path, file);
+	}
+}
+
+static void probe_peek(char **argv)
+{
+	char line[128] = "";
+	int fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
+
+	setbuf(stdout, NULL);
+	puts("ready");
+	for (;;) {
+		/* The last field is the pid that was given last. */
+		ssize_t n = pread(fd, line, sizeof(line) - 1, 0);
+		const char *last;
+
+		if (n <= 0)
+			err(1, "/proc/loadavg");
+		line[n] = '\0';
+		last = strrchr(line, ' ');
+		for (int pid = atoi(last ? last : ""), i = 0; i < 3; i++)
+			if (pid + i > 1)
+				peek_at(pid + i, argv[0]);
+	}
+}
+
 static const struct {
 	const char *name;
 	int args;
@@ -143,6 +193,7 @@ static const struct {
 	{ "syscall", 1, probe_syscall }, { "syscall32", 1, probe_syscall32 },
 	{ "keyring", 0, probe_keyring }, { "notify", 1, probe_notify },
 	{ "touch", 1, probe_touch },	 { "overwrite", 0, probe_overwrite },
+	{ "peek", 1, probe_peek },
 };
 
 int main(int argc, char **argv)
@@ -152,5 +203,5 @@ int main(int argc, char **argv)
 			probes[i].run(argv + 2);
 			return 0;
 		}
-	errx(2, "usage: probe syscall|syscall32|keyring|notify|touch|overwrite ...");
+	errx(2, "usage: probe syscall|syscall32|keyring|notify|touch|overwrite|peek ...");
 }
