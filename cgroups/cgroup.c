@@ -1,5 +1,7 @@
 #include "base/log.h"
 #include "base/scope.h"
+#include "cgroups/keeper.h"
+#include "cgroups/manager.h"
 #include "cgroups/plan.h"
 #include "cgroups/tree.h"
 #include "cgroups/unified.h"
@@ -58,6 +60,8 @@ int cgroup_load(const struct oci_strings *paths, enum cgroup_driver driver, stru
 			.v2 = v2,
 		};
 	}
+	if (driver == CGROUP_SYSTEMD && loaded->places.n > 0)
+		loaded->unit = unit_of_dir(loaded->places.v[0].dir, &loaded->arena);
 	struct place *v2 = place_find_v2(&loaded->places);
 	if (v2)
 		v2->root_len = strlen(v1 ? HYBRID_ROOT : UNIFIED_ROOT);
@@ -67,13 +71,15 @@ int cgroup_load(const struct oci_strings *paths, enum cgroup_driver driver, stru
 
 // ---- making ----
 
-// A cgroup that was there before moat: empty, and not frozen, which would hold up whoever joins.
-static int check_unused(const struct place *place, struct err *err)
+// A cgroup that was there before moat: empty but for the keeper, and not frozen, which would hold up
+// whoever joins.
+static int check_unused(const struct place *place, pid_t keeper, struct err *err)
 {
 	const bool freezer = place_list_has(place->controllers, "freezer");
-	char text[32];
+	char text[32], own[32];
 
-	if (place_read(place->dir, "cgroup.procs", text, sizeof(text)) > 0)
+	snprintf(own, sizeof(own), "%d", keeper);
+	if (place_read(place->dir, "cgroup.procs", text, sizeof(text)) > 0 && !str_eq(text, own))
 		return err_set(err, EEXIST, "the cgroup %s holds processes already", place->dir);
 	if (!place->v2 && !freezer)
 		return 0;
@@ -161,7 +167,8 @@ static bool is_denied(int code)
 }
 
 // Makes a place and fills it. 1: left out, because this user may not make it.
-static int make_place(struct place *place, const struct cgroup_plan *plan, struct err *err)
+static int make_place(struct place *place, const struct cgroup_plan *plan, pid_t keeper,
+		      struct err *err)
 {
 	int ret = tree_make(place);
 
@@ -178,7 +185,10 @@ static int make_place(struct place *place, const struct cgroup_plan *plan, struc
 		return err_sysn(err, -ret, "make the cgroup %s", place->dir);
 
 	const bool fresh = ret == 0;
-	ret = fresh ? 0 : check_unused(place, err);
+	ret = fresh ? 0 : check_unused(place, keeper, err);
+	// systemd has made it just now, for moat.
+	if (ret == 0 && !fresh && plan->unit)
+		place->made = tree_parent_len(place->dir);
 	if (ret == 0)
 		ret = place->v2 ? fill_v2(place, plan, fresh, err) : fill_v1(place, err);
 	if (ret < 0)
@@ -186,18 +196,51 @@ static int make_place(struct place *place, const struct cgroup_plan *plan, struc
 	return ret;
 }
 
+static int start_unit(struct cgroup *cgroup, const struct unit *unit, struct err *err)
+{
+	struct unit *kept = arena_new(&cgroup->arena, struct unit, 1);
+
+	*kept = (struct unit){
+		.name = arena_strdup(&cgroup->arena, unit->name),
+		.is_slice = unit->is_slice,
+		.user = unit->user,
+	};
+	cgroup->unit = kept;
+	if (!unit->is_slice) {
+		cgroup->keeper = keeper_start(err);
+		if (cgroup->keeper < 0)
+			return cgroup->keeper;
+	}
+	int ret = manager_start_unit(unit, cgroup->keeper, err);
+	if (ret < 0)
+		keeper_end(&cgroup->keeper);
+	return ret;
+}
+
+static void stop_unit(struct cgroup *cgroup)
+{
+	struct err err;
+
+	cgroup_settle(cgroup);
+	if (cgroup->unit && manager_stop_unit(cgroup->unit, &err) < 0)
+		log_warn("%s", err.msg);
+}
+
 int cgroup_create(const struct cgroup_plan *plan, struct cgroup **cgroup, struct err *err)
 {
 	scope_cgroup struct cgroup *made = cgroup_new(plan->driver, plan->places.n);
 	struct places *places = &made->places;
 
+	if (plan->unit && start_unit(made, plan->unit, err) < 0)
+		return -err->code;
 	for (size_t i = 0; i < plan->places.n; i++) {
 		struct place place = plan->places.v[i];
-		int ret = make_place(&place, plan, err);
+		int ret = make_place(&place, plan, made->keeper, err);
 
 		if (ret < 0) {
 			while (places->n > 0)
 				tree_unmake(&places->v[--places->n]);
+			stop_unit(made);
 			return ret;
 		}
 		if (ret > 0)
@@ -214,12 +257,20 @@ int cgroup_create(const struct cgroup_plan *plan, struct cgroup **cgroup, struct
 	return 0;
 }
 
+void cgroup_settle(struct cgroup *cgroup)
+{
+	keeper_end(&cgroup->keeper);
+}
+
 // ---- removing ----
 
 int cgroup_delete(struct cgroup *cgroup, struct err *err)
 {
 	struct err first = { 0 };
 
+	cgroup_settle(cgroup);
+	if (cgroup->unit && manager_stop_unit(cgroup->unit, err) < 0)
+		first = *err;
 	for (size_t i = 0; i < cgroup->places.n; i++) {
 		if (tree_remove(cgroup->places.v[i].dir, err) < 0 && !first.code)
 			first = *err;

@@ -49,14 +49,32 @@ struct cgroup_host {
 // /sys/fs/cgroup is laid out as everywhere, /proc/self/mountinfo isn't read.
 int cgroup_host_detect(struct arena *arena, const struct cgroup_host **host, struct err *err);
 
-// `cgroupfs`, `systemd` or `disabled`.
+// `cgroupfs`, `systemd` or `disabled`; and the other way, which is false for any other name.
 const char *cgroup_driver_name(enum cgroup_driver driver);
+bool cgroup_driver_parse(const char *name, enum cgroup_driver *driver);
+
+// True if moat was built with the systemd driver.
+bool cgroup_systemd_supported(void);
+
+// Which of systemd's managers is asked, and where its groups are.
+struct cgroup_systemd {
+	bool user;	   // the user's own, not the system's
+	const char *group; // that all of its units lie in; NULL: the root
+};
+
+// What the systemd driver must know before it can plan, in `arena`. The user's manager is meant for
+// the rootless, and for a root that isn't the one systemd runs as. -ENOTSUP: systemd isn't running,
+// or moat was built without it.
+int cgroup_systemd_find(bool rootless, struct arena *arena, struct cgroup_systemd *systemd,
+			struct err *err);
 
 struct cgroup_options {
 	enum cgroup_driver driver;
 	const char *id; // the container's; names the cgroup when linux.cgroupsPath is absent
 	bool rootless;	// a hierarchy that this user may not write is left out, unless a limit
 			// needs it or linux.cgroupsPath names the cgroup
+	struct cgroup_systemd systemd;	     // for the systemd driver
+	const struct oci_pairs *annotations; // the same: `org.systemd.property.NAME`; NULL: none
 };
 
 struct cgroup_plan;
@@ -65,8 +83,10 @@ struct cgroup_plan;
 //
 // An absolute path counts from each hierarchy's mount point; a relative one, or the id where there
 // is none, from moat's own cgroup (on the unified layout from its parent, because there a group
-// with processes can't give controllers to its children). -ENOTSUP: a limit needs a controller that
-// the host lacks; the error names both. -EINVAL: a path with `..`, or a value that no kernel takes.
+// with processes can't give controllers to its children). With the systemd driver it is
+// `slice:prefix:name`, and the cgroup is that of the unit prefix-name.scope. -ENOTSUP: a limit needs a controller that
+// the host lacks; the error names both. -EINVAL: a path with `..`, or a value that no kernel takes,
+// or an annotation that is no property.
 // The plan points into `host` and `linux`.
 int cgroup_plan_make(const struct cgroup_host *host, const struct oci_linux *linux,
 		     const struct cgroup_options *options, struct arena *arena,
@@ -93,7 +113,13 @@ void cgroup_close(struct cgroup **cgroup);
 // Makes the directories and writes all limits. On failure what was made is removed again. A cgroup
 // that is there already is used if it is empty of processes, as engines make it beforehand; else
 // -EEXIST (-EBUSY where frozen). Outlives the plan.
+//
+// With the systemd driver the unit is started, which makes the directories; systemd would end it as
+// soon as nobody is in it, so a child of the caller's is (cgroups/keeper.h).
 int cgroup_create(const struct cgroup_plan *plan, struct cgroup **cgroup, struct err *err);
+
+// To be called when a process has joined that is to stay: the child of the systemd driver goes.
+void cgroup_settle(struct cgroup *cgroup);
 
 // The paths to remember (`controllers:/absolute/directory`, with no controllers for v2), in
 // `arena`; and the cgroup that such paths stand for. A directory that has gone since is not an
@@ -107,7 +133,8 @@ int cgroup_load(const struct oci_strings *paths, enum cgroup_driver driver, stru
 // to cgroup.procs takes it and so waits for an RCU grace period, 2 to 15 ms on an idle host; and
 // clone3(CLONE_INTO_CGROUP) joins a v2 group for nothing.
 //
-// cgroup_join_open(), in the parent, before the clone. `subs` name cgroups below (`exec --cgroup`,
+// cgroup_join_open(), in the parent, before the clone. A caller that doesn't belong to the user's
+// manager is taken in there, if the cgroup is of that manager. `subs` name cgroups below (`exec --cgroup`,
 // which may be given several times): `path`, or `controller,…:path` for v1; NULL or empty: itself.
 // One that leads outside, or names a controller that the cgroup hasn't in a v1 hierarchy, is
 // -EINVAL, one that isn't there -ENOENT. cgroup_join_close() in parent
@@ -142,7 +169,7 @@ int cgroup_sub_of(const struct cgroup *cgroup, pid_t pid, struct arena *arena, c
 // Changes the limits given, leaves the others. With memory.checkBeforeUpdate a limit below the
 // present use is refused (-EBUSY) before anything changes; when the kernel refuses one, what was
 // changed before it is changed back. A list of device rules replaces the one before; an empty one
-// leaves it.
+// leaves it. With the systemd driver the unit's properties change too.
 int cgroup_update(struct cgroup *cgroup, const struct oci_resources *resources, struct err *err);
 
 // Freezes (or thaws) all processes, and waits (bounded: -ETIMEDOUT, and thawed again) until the
@@ -162,7 +189,8 @@ int cgroup_pids(const struct cgroup *cgroup, struct arena *arena, pid_t **pids, 
 int cgroup_kill(const struct cgroup *cgroup, int sig, struct err *err);
 
 // Removes it and everything below it; waits (bounded: -EBUSY) for processes that are ending. What
-// has gone already is no error. The parents of the cgroup stay.
+// has gone already is no error. The parents of the cgroup stay. With the systemd driver the unit is
+// stopped first.
 int cgroup_delete(struct cgroup *cgroup, struct err *err);
 
 // After cgroup_delete(), where a creation has failed: removes those parents too that

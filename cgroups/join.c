@@ -1,5 +1,6 @@
 #include "base/scope.h"
 #include "base/sys.h"
+#include "cgroups/manager.h"
 #include "cgroups/place.h"
 
 #include <fcntl.h>
@@ -130,11 +131,51 @@ static int open_place(struct cgroup_join *join, const struct place *place, const
 	return place->made == strlen(place->dir) ? cgroup_join_by_write(join, err) : 0;
 }
 
+// The v2 path in /proc/PID/cgroup, `0::/a/b`.
+static char *v2_path(char *text)
+{
+	char *save = NULL;
+
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		if (str_starts(line, "0::"))
+			return line + strlen("0::");
+	}
+	return NULL;
+}
+
+// The kernel moves a process for those alone who may write to the nearest group above both places,
+// and to a user that is only so among what systemd has given to the user's manager. From elsewhere,
+// as a login session, that manager first takes moat in, so that its children are born there.
+static int enter_manager(const struct cgroup *cgroup, struct err *err)
+{
+	const struct place *place = place_find_v2(&cgroup->places);
+	scope_arena struct arena arena = { 0 };
+	scope_free char *text = NULL;
+	struct unit entry;
+
+	if (!place || !cgroup->unit || !cgroup->unit->user)
+		return 0;
+	const char *root = arena_strndup(&arena, place->dir, place->root_len);
+	const char *manager = place->dir + place->root_len;
+	const size_t len = unit_manager_len(manager);
+	int ret = place_read_all("/proc/self", "cgroup", &text);
+	if (ret < 0)
+		return err_sysn(err, -ret, "read /proc/self/cgroup");
+	const char *own = v2_path(text);
+	if ((own && strncmp(own, manager, len) == 0 && (own[len] == '/' || !own[len])) ||
+	    access(arena_printf(&arena, "%s/cgroup.procs", root), W_OK) == 0)
+		return 0;
+	unit_plan_entry(&entry, getpid(), &arena);
+	return manager_start_unit(&entry, getpid(), err);
+}
+
 int cgroup_join_open(const struct cgroup *cgroup, const struct oci_strings *subs,
 		     struct arena *arena, struct cgroup_join **join, struct err *err)
 {
 	struct cgroup_join *made = arena_new(arena, struct cgroup_join, 1);
 
+	if (enter_manager(cgroup, err) < 0)
+		return -err->code;
 	made->v2.fd = -1;
 	made->v = arena_new(arena, struct join_place, cgroup->places.n);
 	for (size_t i = 0; subs && i < subs->n; i++)
@@ -185,18 +226,6 @@ int cgroup_join(const struct cgroup_join *join, struct err *err)
 }
 
 // ---- where a process is ----
-
-// The v2 path in /proc/PID/cgroup, `0::/a/b`.
-static char *v2_path(char *text)
-{
-	char *save = NULL;
-
-	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		if (str_starts(line, "0::"))
-			return line + strlen("0::");
-	}
-	return NULL;
-}
 
 int cgroup_sub_of(const struct cgroup *cgroup, pid_t pid, struct arena *arena, const char **sub,
 		  struct err *err)

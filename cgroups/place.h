@@ -44,8 +44,9 @@ struct place {
 		struct place_write *v;
 		size_t n, cap;
 	} writes;
-	const struct device_rules *devices; // v2: to become a program; NULL: none
-	size_t made; // so much of `dir` was there before cgroup_create(); 0: all of it
+	const struct device_rules
+		*devices; // v1: among the writes; v2: to become a program; NULL: none
+	size_t made;	  // so much of `dir` was there before cgroup_create(); 0: all of it
 };
 
 struct places {
@@ -53,10 +54,14 @@ struct places {
 	size_t n;
 };
 
+struct unit;
+
 struct cgroup {
 	struct arena arena; // holds all of it
 	enum cgroup_driver driver;
 	struct places places;
+	const struct unit *unit; // of the systemd driver; NULL: none
+	pid_t keeper;		 // that keeps the unit from ending (cgroups/keeper.h); 0: none
 };
 
 // True if `name` is one of the names in `list`, separated by blanks or commas.

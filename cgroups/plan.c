@@ -18,6 +18,17 @@ const char *cgroup_driver_name(enum cgroup_driver driver)
 	return driver_names[driver];
 }
 
+bool cgroup_driver_parse(const char *name, enum cgroup_driver *driver)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(driver_names); i++) {
+		if (str_eq(name, driver_names[i])) {
+			*driver = (enum cgroup_driver)i;
+			return true;
+		}
+	}
+	return false;
+}
+
 // ---- paths ----
 
 static bool has_dotdot(const char *path)
@@ -95,12 +106,27 @@ static int add_places(struct cgroup_plan *plan, const struct cgroup_host *host, 
 	return 0;
 }
 
+static struct unit *plan_unit(const struct cgroup_host *host, const char *wanted,
+			      const struct cgroup_options *options, struct arena *arena,
+			      struct err *err)
+{
+	// On v1 the user's manager has no hierarchy but its own, which limits nothing.
+	if (options->systemd.user && host->layout != CGROUP_UNIFIED) {
+		err_set(err, ENOTSUP,
+			"the user's systemd can't manage cgroups of version 1 (choose "
+			"--cgroup-manager cgroupfs or disabled)");
+		return NULL;
+	}
+	return unit_plan(wanted, options, arena, err);
+}
+
 int cgroup_plan_make(const struct cgroup_host *host, const struct oci_linux *linux,
 		     const struct cgroup_options *options, struct arena *arena,
 		     const struct cgroup_plan **plan, struct err *err)
 {
 	struct cgroup_plan *made = arena_new(arena, struct cgroup_plan, 1);
 	const char *wanted = linux->cgroups_path;
+	struct unit *unit = NULL;
 
 	*made = (struct cgroup_plan){
 		.driver = options->driver,
@@ -111,8 +137,13 @@ int cgroup_plan_make(const struct cgroup_host *host, const struct oci_linux *lin
 	*plan = made;
 	if (options->driver == CGROUP_DISABLED)
 		return resources_plan(linux->resources, false, &made->places, arena, err);
-	if (options->driver == CGROUP_SYSTEMD)
-		return err_set(err, ENOTSUP, "the systemd cgroup driver is not supported yet");
+	if (options->driver == CGROUP_SYSTEMD) {
+		unit = plan_unit(host, linux->cgroups_path, options, arena, err);
+		if (!unit)
+			return -err->code;
+		made->unit = unit;
+		wanted = unit->path;
+	}
 	if (!wanted || !*wanted)
 		wanted = options->id;
 	if (has_dotdot(wanted))
@@ -125,7 +156,11 @@ int cgroup_plan_make(const struct cgroup_host *host, const struct oci_linux *lin
 	// v1's device files may be written by the host's root alone; for v2 only the attempt can
 	// tell.
 	const bool devices = !options->rootless || host->layout == CGROUP_UNIFIED;
-	return resources_plan(linux->resources, devices, &made->places, arena, err);
+	ret = resources_plan(linux->resources, devices, &made->places, arena, err);
+	if (ret < 0 || !unit)
+		return ret;
+	unit_set_limits(&unit->properties, arena, &made->places, !unit->user);
+	return unit_set_annotations(&unit->properties, arena, options->annotations, err);
 }
 
 // ---- what it tells ----
@@ -169,7 +204,7 @@ static void print_place(const struct place *place, struct text *out)
 	for (size_t i = 0; i < place->writes.n; i++)
 		text_printf(out, "write %s/%s %s\n", place->dir, place->writes.v[i].file,
 			    place->writes.v[i].value);
-	for (size_t i = 0; place->devices && i < place->devices->n; i++)
+	for (size_t i = 0; place->v2 && place->devices && i < place->devices->n; i++)
 		text_printf(out, "device %s %s %s\n", place->dir,
 			    place->devices->v[i].allow ? "allow" : "deny",
 			    device_line(&place->devices->v[i], line));
@@ -178,6 +213,11 @@ static void print_place(const struct place *place, struct text *out)
 void cgroup_plan_print(const struct cgroup_plan *plan, struct text *out)
 {
 	text_printf(out, "cgroup driver %s\n", cgroup_driver_name(plan->driver));
+	if (plan->unit) {
+		text_printf(out, "unit %s in %s of %s manager\n", plan->unit->name,
+			    plan->unit->slice, plan->unit->user ? "the user's" : "the system's");
+		unit_properties_print(&plan->unit->properties, out);
+	}
 	for (size_t i = 0; i < plan->places.n; i++)
 		print_place(&plan->places.v[i], out);
 }

@@ -3,6 +3,7 @@
 
 #include "cgroups/cgroups.h"
 #include "cgroups/place.h"
+#include "cgroups/unit.h"
 
 struct cgroup_plan {
 	enum cgroup_driver driver;
@@ -10,6 +11,7 @@ struct cgroup_plan {
 	bool rootless;
 	bool named; // by the spec, which then insists on it
 	struct places places;
+	const struct unit *unit; // of the systemd driver; NULL: none
 };
 
 // The paths of places, as cgroup_save() tells them.

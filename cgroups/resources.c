@@ -575,8 +575,10 @@ static int plan_devices(struct planner *planner)
 
 	if (ret < 0)
 		return ret;
-	if (place)
+	if (place) {
+		place->devices = rules;
 		return plan_devices_v1(planner, place, rules);
+	}
 
 	// A v1 host whose kernel has no devices controller is no reason to leave them open: its v2
 	// hierarchy can hold the program too.

@@ -19,7 +19,7 @@
 
 // ---- making ----
 
-static size_t parent_len(const char *dir)
+size_t tree_parent_len(const char *dir)
 {
 	return (size_t)(strrchr(dir, '/') - dir);
 }
@@ -61,7 +61,7 @@ int tree_make(struct place *place)
 
 	place->made = strlen(place->dir);
 	if (mkdir(place->dir, DIR_MODE) == 0) {
-		place->made = parent_len(place->dir);
+		place->made = tree_parent_len(place->dir);
 		return 0;
 	}
 	if (errno == EEXIST)
@@ -80,7 +80,7 @@ void tree_unmake(const struct place *place)
 	if (len >= sizeof(path))
 		return;
 	memcpy(path, place->dir, len + 1);
-	for (; len > place->made; len = parent_len(path), path[len] = '\0') {
+	for (; len > place->made; len = tree_parent_len(path), path[len] = '\0') {
 		if (rmdir(path) < 0 && errno != ENOENT)
 			return;
 	}

@@ -12,6 +12,9 @@
 // -errno.
 int tree_make(struct place *place);
 
+// So much of `dir` is the directory above.
+size_t tree_parent_len(const char *dir);
+
 // Takes away what tree_make() made, as far as it is empty or has gone already.
 void tree_unmake(const struct place *place);
 

@@ -1,5 +1,6 @@
 #include "base/log.h"
 #include "base/scope.h"
+#include "cgroups/manager.h"
 #include "cgroups/place.h"
 #include "cgroups/resources.h"
 #include "cgroups/restore.h"
@@ -40,19 +41,44 @@ static int complete_memory(struct change *change, const struct place *v2, struct
 
 static int complete_cpu(struct change *change, const struct place *v2, struct err *err)
 {
+	struct oci_cpu *cpu = &change->cpu;
 	char text[64];
 
-	change->cpu = *change->resources.cpu;
-	change->resources.cpu = &change->cpu;
-	if (!change->cpu.period.v || change->cpu.quota.v || !place_list_has(v2->controllers, "cpu"))
+	*cpu = *change->resources.cpu;
+	change->resources.cpu = cpu;
+	if (!cpu->period.v == !cpu->quota.v || !place_list_has(v2->controllers, "cpu"))
 		return 0;
 	int ret = place_read(v2->dir, "cpu.max", text, sizeof(text));
 	if (ret < 0)
 		return err_sysn(err, -ret, "read %s/cpu.max", v2->dir);
-	text[strcspn(text, " ")] = '\0';
-	if (str_to_i64(text, &change->cpu.quota.v) < 0)
-		change->cpu.quota.v = -1;
+	const size_t len = strcspn(text, " ");
+	if (cpu->quota.v)
+		return text[len] ? str_to_u64(text + len + 1, &cpu->period.v) : 0;
+	text[len] = '\0';
+	if (str_to_i64(text, &cpu->quota.v) < 0)
+		cpu->quota.v = -1;
 	return 0;
+}
+
+// v1 has a file for each, but systemd is told of both in one.
+static int complete_cpu_v1(struct change *change, const struct place *v1, struct err *err)
+{
+	struct oci_cpu *cpu = &change->cpu;
+	int ret = 0;
+
+	*cpu = *change->resources.cpu;
+	change->resources.cpu = cpu;
+	if (!cpu->period.v == !cpu->quota.v)
+		return 0;
+	if (!cpu->period.v) {
+		ret = place_read_u64(v1->dir, "cpu.cfs_period_us", &cpu->period.v);
+	} else {
+		uint64_t quota = 0;
+
+		ret = place_read_u64(v1->dir, "cpu.cfs_quota_us", &quota);
+		cpu->quota.v = quota > INT64_MAX ? -1 : (int64_t)quota;
+	}
+	return ret < 0 ? err_sysn(err, -ret, "read the CPU time of %s", v1->dir) : 0;
 }
 
 // memory.checkBeforeUpdate (config-linux.md, "Memory").
@@ -147,7 +173,8 @@ static int write_place(const struct place *place, struct err *err)
 {
 	int ret = place_write_all(place, err);
 
-	return ret == 0 && place->devices ? unified_attach_devices(place, false, err) : ret;
+	return ret == 0 && place->v2 && place->devices ? unified_attach_devices(place, false, err) :
+							 ret;
 }
 
 static void write_back(struct place *back, struct arena *arena)
@@ -159,26 +186,56 @@ static void write_back(struct place *back, struct arena *arena)
 		log_warn("the update has failed, and can't be undone: %s", err.msg);
 }
 
+static struct places plan_back(const struct places *places, struct arena *arena)
+{
+	struct places before = { .v = arena_new(arena, struct place, places->n), .n = places->n };
+
+	for (size_t i = 0; i < places->n; i++)
+		restore_plan(&places->v[i], arena, &before.v[i]);
+	return before;
+}
+
+static int tell_systemd(struct cgroup *cgroup, const struct places *places, bool devices,
+			struct err *err)
+{
+	struct unit_properties properties = { 0 };
+
+	if (!cgroup->unit)
+		return 0;
+	unit_set_limits(&properties, &cgroup->arena, places, devices && !cgroup->unit->user);
+	return properties.n ? manager_change_unit(cgroup->unit, &properties, err) : 0;
+}
+
+static void tell_systemd_back(struct cgroup *cgroup, const struct places *before)
+{
+	struct err err;
+
+	if (tell_systemd(cgroup, before, false, &err) < 0)
+		log_warn("the update has failed, and can't be undone: %s", err.msg);
+}
+
 // Makes the changes of all places, or none. Device rules come last, because v2's have no old value
 // that could be written back.
-static int write_places(const struct places *places, struct arena *arena, struct err *err)
+static int write_places(struct cgroup *cgroup, const struct places *before, struct err *err)
 {
-	struct place *back = arena_new(arena, struct place, places->n);
-	size_t done = 0;
+	struct place **done = arena_new(&cgroup->arena, struct place *, before->n);
+	size_t n = 0;
 	int ret = 0;
 
 	for (int devices = 0; devices <= 1; devices++) {
-		for (size_t i = 0; i < places->n && ret == 0; i++) {
-			const struct place *place = &places->v[i];
+		for (size_t i = 0; i < before->n && ret == 0; i++) {
+			const struct place *place = &cgroup->places.v[i];
 
 			if (place_changes_devices(place) != devices)
 				continue;
-			restore_plan(place, arena, &back[done++]);
+			done[n++] = &before->v[i];
 			ret = write_place(place, err);
 		}
 	}
-	while (ret < 0 && done > 0)
-		write_back(&back[--done], arena);
+	if (ret < 0)
+		tell_systemd_back(cgroup, before);
+	while (ret < 0 && n > 0)
+		write_back(done[--n], &cgroup->arena);
 	return ret;
 }
 
@@ -186,6 +243,7 @@ int cgroup_update(struct cgroup *cgroup, const struct oci_resources *resources, 
 {
 	struct change change = { .resources = *resources };
 	struct place *v2 = place_find_v2(&cgroup->places);
+	const struct place *v1_cpu = place_find(&cgroup->places, "cpu", NULL);
 	int ret;
 
 	if (cgroup->places.n == 0)
@@ -198,7 +256,11 @@ int cgroup_update(struct cgroup *cgroup, const struct oci_resources *resources, 
 		return ret;
 	if (v2 && resources->memory && (ret = complete_memory(&change, v2, err)) < 0)
 		return ret;
-	if (v2 && resources->cpu && (ret = complete_cpu(&change, v2, err)) < 0)
+	if (v1_cpu && cgroup->unit && resources->cpu)
+		ret = complete_cpu_v1(&change, v1_cpu, err);
+	else
+		ret = v2 && resources->cpu ? complete_cpu(&change, v2, err) : 0;
+	if (ret < 0)
 		return ret;
 
 	ret = check_usage(cgroup, resources->memory, err);
@@ -208,5 +270,10 @@ int cgroup_update(struct cgroup *cgroup, const struct oci_resources *resources, 
 	struct place *devices = place_find(&cgroup->places, "devices", NULL);
 	if (ret == 0 && devices)
 		ret = narrow_device_writes(devices, &cgroup->arena, err);
-	return ret < 0 ? ret : write_places(&cgroup->places, &cgroup->arena, err);
+	if (ret < 0)
+		return ret;
+	const struct places before = plan_back(&cgroup->places, &cgroup->arena);
+	// First, so that what systemd writes now, in round numbers, is written over.
+	ret = tell_systemd(cgroup, &cgroup->places, true, err);
+	return ret < 0 ? ret : write_places(cgroup, &before, err);
 }

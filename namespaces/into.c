@@ -80,8 +80,11 @@ static int spawn_with_theirs(struct ns_spawn *spawn, struct err *err)
 
 	if (ret < 0)
 		return ret;
-	if (spawn->pending & CLONE_NEWPID)
+	// Out of the container's cgroup namespace the kernel moves nobody into the cgroup.
+	if (spawn->pending & CLONE_NEWPID) {
 		birth.in_stage = in_stage;
+		birth.stage_in_cgroup = true;
+	}
 	return ns_birth_give(&birth, spawn, err);
 }
 

@@ -123,23 +123,39 @@ static int load_state(struct container *container, struct err *err)
 	return ret < 0 ? err_wrap(err, "state.json of container %s", id) : 0;
 }
 
+int container_plan_cgroup(const struct runtime *rt, const char *id, const struct oci_spec *spec,
+			  const struct cgroup_host **host, const struct cgroup_plan **plan,
+			  struct err *err)
+{
+	struct cgroup_options options = {
+		.driver = rt->cgroup_driver,
+		.id = id,
+		.rootless = rt->rootless,
+		.annotations = &spec->annotations,
+	};
+
+	if (cgroup_host_detect(rt->arena, host, err) < 0 ||
+	    (options.driver == CGROUP_SYSTEMD &&
+	     cgroup_systemd_find(rt->rootless, rt->arena, &options.systemd, err) < 0))
+		return -err->code;
+	return cgroup_plan_make(*host, spec->linux, &options, rt->arena, plan, err);
+}
+
 // The cgroup of a container whose record is gone is the one that its configuration asks for.
 static int salvage(struct container *container, struct err *err)
 {
-	struct arena *arena = container->arena;
-	struct cgroup_options options = {
-		.driver = container->rt->cgroup_driver,
-		.id = container->state.id,
-		.rootless = container->rt->rootless,
-	};
-	const struct cgroup_host *host;
-	const struct cgroup_plan *plan;
+	const struct cgroup_host *host = NULL;
+	const struct cgroup_plan *plan = NULL;
 
-	container->state = (struct container_state){ .id = options.id };
-	if (container_load_spec(container, err) < 0 || cgroup_host_detect(arena, &host, err) < 0 ||
-	    cgroup_plan_make(host, container->spec->linux, &options, arena, &plan, err) < 0)
+	container->state = (struct container_state){
+		.id = container->state.id,
+		.cgroup_driver = cgroup_driver_name(container->rt->cgroup_driver),
+	};
+	if (container_load_spec(container, err) < 0 ||
+	    container_plan_cgroup(container->rt, container->state.id, container->spec, &host, &plan,
+				  err) < 0)
 		return -err->code;
-	cgroup_plan_paths(plan, arena, &container->state.cgroup_paths);
+	cgroup_plan_paths(plan, container->arena, &container->state.cgroup_paths);
 	return 0;
 }
 
@@ -222,10 +238,15 @@ int container_load_spec(struct container *container, struct err *err)
 
 int container_open_cgroup(struct container *container, struct err *err)
 {
+	enum cgroup_driver driver;
+
 	if (container->cgroup || container->state.cgroup_paths.n == 0)
 		return 0;
-	return cgroup_load(&container->state.cgroup_paths, container->rt->cgroup_driver,
-			   &container->cgroup, err);
+	// What the command line says is for new containers.
+	if (!cgroup_driver_parse(container->state.cgroup_driver, &driver))
+		return err_set(err, EINVAL, "state.json of container %s: unknown cgroup driver: %s",
+			       container->state.id, container->state.cgroup_driver);
+	return cgroup_load(&container->state.cgroup_paths, driver, &container->cgroup, err);
 }
 
 int container_status(struct container *container, enum container_status *status, struct err *err)

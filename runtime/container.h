@@ -63,6 +63,11 @@ void container_close(struct container *container);
 // Writes state.json.
 int container_save(struct container *container, struct err *err);
 
+// Plans the cgroup of a new container, by the command line's driver, in rt->arena.
+int container_plan_cgroup(const struct runtime *rt, const char *id, const struct oci_spec *spec,
+			  const struct cgroup_host **host, const struct cgroup_plan **plan,
+			  struct err *err);
+
 // Loads config.json into container->spec.
 int container_load_spec(struct container *container, struct err *err);
 

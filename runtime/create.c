@@ -112,15 +112,7 @@ static int plan_rootfs(struct creation *c, struct err *err)
 
 static int plan_cgroup(struct creation *c, struct err *err)
 {
-	struct cgroup_options options = {
-		.driver = c->rt->cgroup_driver,
-		.id = c->id,
-		.rootless = c->rt->rootless,
-	};
-
-	if (cgroup_host_detect(c->arena, &c->cgroup_host, err) < 0 ||
-	    cgroup_plan_make(c->cgroup_host, c->spec->linux, &options, c->arena, &c->cgroup_plan,
-			     err) < 0)
+	if (container_plan_cgroup(c->rt, c->id, c->spec, &c->cgroup_host, &c->cgroup_plan, err) < 0)
 		return -err->code;
 	cgroup_plan_paths(c->cgroup_plan, c->arena, &c->container.state.cgroup_paths);
 	return 0;
@@ -247,6 +239,7 @@ static void undo_cgroup(struct creation *c)
 {
 	struct err err;
 
+	cgroup_settle(c->container.cgroup);
 	// Also where the one fails: an empty group can be removed when there is no descriptor left
 	// to list it with.
 	if (cgroup_kill(c->container.cgroup, SIGKILL, &err) < 0)
@@ -318,6 +311,8 @@ static int step_limit(struct creation *c, struct err *err)
 
 static int step_publish(struct creation *c, struct err *err)
 {
+	if (c->container.cgroup)
+		cgroup_settle(c->container.cgroup);
 	if (terminal_route_receive(&c->terminal, &c->master, err) < 0)
 		return -err->code;
 	if (c->settings->pidfd_socket &&

@@ -59,7 +59,13 @@ static int run(const struct runtime *rt, const void *settings, const struct opti
 	const char *const *options = rootfs_mount_options(&n);
 	features.mount_options = borrow(options, n);
 	features.linux.capabilities = capabilities(rt->arena);
-	features.linux.cgroup = (struct features_cgroup){ .v1 = true, .v2 = true, .rdma = true };
+	features.linux.cgroup = (struct features_cgroup){
+		.v1 = true,
+		.v2 = true,
+		.systemd = cgroup_systemd_supported(),
+		.systemd_user = cgroup_systemd_supported(),
+		.rdma = true,
+	};
 	features.potentially_unsafe_config_annotations = borrow(unsafe_annotations,
 								ARRAY_SIZE(unsafe_annotations));
 	fill_seccomp(&features.linux.seccomp, rt->arena);

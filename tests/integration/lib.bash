@@ -253,6 +253,11 @@ skip_in_vm() { [ "$MOAT_MODE" != vm ] || skip "in a VM: $1"; }
 requires_cgroup_v1() { [ "$CGROUPS" = v1 ] || skip "host has cgroup v2"; }
 requires_cgroup_v2() { [ "$CGROUPS" = v2 ] || skip "host has cgroup v1"; }
 
+requires_systemd() {
+	[ -d /run/systemd/system ] || skip "host runs no systemd"
+	"$MOAT" features | jq -e .linux.cgroup.systemd >/dev/null || skip "moat was built without systemd"
+}
+
 # requires_controller NAME...: a cgroup controller that containers of this host can use.
 requires_controller() {
 	local name
