@@ -121,9 +121,12 @@ static void obey_signals(void)
 {
 	static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM };
 
+	const struct sigaction end = { .sa_handler = end_by };
+	struct sigaction was;
+
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
-		if (signal(signals[i], end_by) == SIG_IGN)
-			signal(signals[i], SIG_IGN);
+		if (sigaction(signals[i], NULL, &was) == 0 && was.sa_handler == SIG_DFL)
+			sigaction(signals[i], &end, NULL);
 }
 
 void init_start(struct creation *c)
