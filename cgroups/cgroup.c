@@ -174,10 +174,11 @@ static int make_place(struct place *place, const struct cgroup_plan *plan, pid_t
 
 	if (ret < 0 && plan->rootless && is_denied(-ret)) {
 		if (place->needed || plan->named)
-			return err_set(err, -ret,
-				       "make the cgroup %s: %s (an ordinary user needs one that was "
-				       "delegated, or no limits and no linux.cgroupsPath)",
-				       place->dir, err_text(-ret));
+			return err_set(
+				err, -ret,
+				"make the cgroup %s: %s (an ordinary user needs one that was "
+				"delegated, or no limits and no linux.cgroupsPath)",
+				place->dir, err_text(-ret));
 		log_debug("the cgroup %s is left out: %s", place->dir, err_text(-ret));
 		return 1;
 	}

@@ -121,9 +121,15 @@ static void obey_signals(void)
 {
 	static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM };
 
-	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
-		if (signal(signals[i], end_by) == SIG_IGN)
-			signal(signals[i], SIG_IGN);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		struct sigaction action;
+
+		sigaction(signals[i], NULL, &action);
+		if (action.sa_handler == SIG_IGN)
+			continue;
+		action = (struct sigaction){ .sa_handler = end_by };
+		sigaction(signals[i], &action, NULL);
+	}
 }
 
 void init_start(struct creation *c)
