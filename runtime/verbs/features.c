@@ -42,8 +42,10 @@ static void fill_seccomp(struct features_seccomp *seccomp, struct arena *arena)
 				arena_strdup(arena, names[i]);
 }
 
-// features.md "Unsafe annotations in `config.json`": those that change what moat does.
-static const char *const unsafe_annotations[] = { "run.oci.handler", "org.moat.vm" };
+// features.md "Unsafe annotations in `config.json`": those that change what moat does. A
+// dot at the end: all that begin so.
+static const char *const unsafe_annotations[] = { "run.oci.handler", "org.moat.vm",
+						  "org.systemd.property." };
 
 static int run(const struct runtime *rt, const void *settings, const struct option_rest *rest,
 	       struct err *err)

@@ -117,7 +117,7 @@ full_list() { moat list >/dev/full; }
 @test "features: lists the annotations that change what moat does" {
 	requires_moat "annotations of its own"
 	attempt moat features
-	jq -e '.potentiallyUnsafeConfigAnnotations | contains(["run.oci.handler", "org.moat.vm"])' <<<"$output"
+	jq -e '.potentiallyUnsafeConfigAnnotations | contains(["run.oci.handler", "org.moat.vm", "org.systemd.property."])' <<<"$output"
 }
 
 @test "features: enabled is what is not refused as not supported" {
