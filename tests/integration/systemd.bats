@@ -170,6 +170,16 @@ v2_file() { cat "$(cgroup_dir pids)/$1"; }
 	assert_eq "$(v2_file memory.max)/$(v2_file pids.max)" 41943040/20
 }
 
+@test "systemd: an update that fails half-way changes neither properties nor files" {
+	requires_cgroup_v2
+	config '.linux.resources = {memory: {limit: 67108864}, cpu: {quota: 25500, period: 100000}, pids: {limit: 50}}'
+	start_container
+	echo '{"memory": {"limit": 50331648}, "cpu": {"quota": 50000}, "pids": {"limit": 20}, "unified": {"memory.high": "nonsense"}}' >"$T/limits"
+	fails 1 'memory.high' moat update -r "$T/limits" "$ID"
+	assert_show MemoryMax=67108864 TasksMax=50 CPUQuotaPerSecUSec=260ms
+	assert_eq "$(v2_file memory.max)/$(v2_file pids.max)/$(v2_file cpu.max)" "67108864/50/25500 100000"
+}
+
 @test "systemd: update of the devices" {
 	config '.linux.resources.devices = [{allow: false, access: "rwm"}, {allow: true, type: "b", major: 7, minor: 1, access: "r"}]'
 	start_container
