@@ -374,11 +374,16 @@ cgroup_value_v2() {
 	esac
 }
 
-# assert_shares N: cpu.shares of the spec, which become a weight on v2.
+# assert_shares N: cpu.shares of the spec, which become a weight on v2: 2 to 1, 1024 to 100 and 262144
+# to 10000, by a curve through these points.
 assert_shares() {
 	case $CGROUPS in
 		v1) assert_eq "$(cgroup_file cpu cpu.shares)" "$1" ;;
-		v2) assert_eq "$(cgroup_file cpu cpu.weight)" $((1 + ($1 - 2) * 9999 / 262142)) ;;
+		v2) assert_eq "$(cgroup_file cpu cpu.weight)" "$(awk -v shares="$1" 'BEGIN {
+			l = log(shares) / log(2)
+			weight = exp(((l * l + 125 * l) / 612 - 7 / 34) * log(10))
+			print int(weight + 0.999999)
+		}')" ;;
 	esac
 }
 
