@@ -390,3 +390,13 @@ assert_shares() {
 # weight_file: the file with the container's block io weight, whose name depends on the kernel's
 # scheduler; nothing if it has none.
 weight_file() { find "$(cgroup_dir blkio)" -maxdepth 1 -name 'blkio*.weight' -o -maxdepth 1 -name 'io*.weight' | head -n 1; }
+
+# assert_weight N: blockIO.weight of the spec, which counts from 10 to 1000, and io.weight from 1 to 10000.
+assert_weight() {
+	local file
+	file=$(weight_file)
+	case $file in
+		*/io.weight) assert_eq "$(<"$file")" "default $((1 + ($1 - 10) * 9999 / 990))" ;;
+		*) assert_match "$(<"$file")" "(^|[^0-9])$1\$" ;;
+	esac
+}

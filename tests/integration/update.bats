@@ -8,7 +8,11 @@ load lib
 	start_container
 	moat update --memory 50331648 "$ID"
 	assert_eq "$(cgroup_value memory.limit)" 50331648
-	assert_eq "$(cgroup_value memory.swap)" 134217728
+	# What is left as it was is v1's sum of both, and v2's swap alone.
+	case $CGROUPS in
+		v1) assert_eq "$(cgroup_value memory.swap)" 134217728 ;;
+		v2) assert_eq "$(cgroup_file memory memory.swap.max)" 67108864 ;;
+	esac
 	moat update --memory-reservation 25165824 "$ID"
 	assert_eq "$(cgroup_value memory.reservation)" 25165824
 	assert_eq "$(cgroup_value memory.limit)" 50331648
@@ -129,11 +133,9 @@ is_unlimited() {
 @test "update: blkio weight" {
 	requires_controller blkio
 	start_container
-	local file
-	file=$(weight_file)
-	[ -n "$file" ] || skip "host's block io controller has no weights"
+	[ -n "$(weight_file)" ] || skip "host's block io controller has no weights"
 	moat update --blkio-weight 300 "$ID"
-	assert_match "$(<"$file")" '300$'
+	assert_weight 300
 }
 
 @test "update: JSON from a file and from stdin" {
