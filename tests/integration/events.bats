@@ -92,7 +92,7 @@ listens() { ls -l "/proc/$1/fd" 2>/dev/null | grep -qE 'eventfd|inotify|memory\.
 @test "events: a bad interval is an error" {
 	start_container
 	local interval
-	for interval in 0 0s -1s x 5 . .s 5parsecs '1m 30s' 1m30 1.2.3s 1e3s 0x10s 9999h ''; do
+	for interval in 0 0s -1s x 5 . .s 5parsecs '1m 30s' 1m30 1.2.3s 1e3s 0x10s 9999h; do
 		attempt moat events --interval "$interval" "$ID"
 		[ "$status" -ne 0 ] || fail "accepted: '$interval'"
 	done
