@@ -1,0 +1,108 @@
+// proto: what the host and the agent say to each other.
+//
+// The agent connects, over vsock, to CID 2: to PROTO_PORT_CONTROL once, and to PROTO_PORT_STREAM for
+// each stream of each process. The host never connects.
+//
+// The control connection carries frames: a header, then `len` bytes. Host to agent, a payload may be
+// large and is JSON where that says so: the agent trusts the host. Agent to host, every frame is
+// small, of a fixed layout, and checked by proto_check() before anything looks into it. A frame that
+// fails the check ends the guest.
+//
+// A stream connection begins with a struct proto_stream; all else is the stream itself. The end of a
+// direction is a shutdown of that direction.
+//
+// The same frames go between a verb of moat and the VMM over the Unix socket ROOT/ID/vm
+// (SOCK_SEQPACKET, one frame a packet; the descriptors of a process's streams travel with
+// PROTO_EXEC): see vm-mode/control.h.
+//
+// All numbers are little-endian, as both sides are. Everything is sent by one build of moat to
+// another: PROTO_VERSION must be the same on both sides.
+#pragma once
+
+#include "base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define PROTO_VERSION	   1
+#define PROTO_PORT_CONTROL 1
+#define PROTO_PORT_STREAM  2
+
+#define PROTO_TO_AGENT_MAX ((uint32_t)16 * 1024 * 1024)
+#define PROTO_TO_HOST_MAX  ((uint32_t)64 * 1024)
+
+// The container's program; processes of `exec` have ids from 1 on, given by the host, not reused.
+#define PROTO_INIT 0
+
+enum proto_type {
+	// host to agent
+	PROTO_CONFIG = 1, // JSON, struct agent_config (vm-mode/agent): answered by READY or FAILED
+	PROTO_START,	  // run the program: answered by STARTED or FAILED
+	PROTO_EXEC,	  // JSON: answered by STARTED or FAILED
+	PROTO_SIGNAL,	  // proto_signal: to a process, or to all: answered by DONE or FAILED
+	PROTO_RESIZE,	  // proto_size: of a process's terminal; not answered
+	PROTO_PS,	  // answered by PIDS
+	PROTO_STATS,	  // answered by FIGURES
+	PROTO_UPDATE,	  // JSON, linux.resources: answered by DONE or FAILED
+
+	// agent to host
+	PROTO_HELLO = 64, // proto_hello: the first frame
+	PROTO_READY,	  // the container is created: it waits for START
+	PROTO_STARTED,	  // the process runs
+	PROTO_FAILED,	  // proto_failure: the request of this id
+	PROTO_EXIT,	  // proto_exit: the process has ended, and its streams have been sent
+	PROTO_DONE,
+	PROTO_PIDS,    // uint32_t[]: as the container sees them
+	PROTO_FIGURES, // proto_figures
+	PROTO_OOM,     // the guest's OOM killer has struck
+};
+
+struct proto_header {
+	uint32_t type;	  // enum proto_type
+	uint32_t len;	  // of what follows
+	uint32_t id;	  // the process that it is about
+	uint32_t request; // given by who asks, repeated in the answer; 0 otherwise
+};
+
+struct proto_hello {
+	uint32_t version;
+	uint32_t reserved;
+	uint64_t boot_us[4]; // guest time, microseconds since its start: agent up, ...
+};
+
+struct proto_signal {
+	uint32_t number;
+	uint32_t all; // 1: every process of the container
+};
+
+struct proto_size {
+	uint16_t rows, cols;
+};
+
+struct proto_failure {
+	int32_t code;		   // errno
+	char message[ERR_MSG_MAX]; // NUL-terminated; only as many bytes as it needs are sent
+};
+
+struct proto_exit {
+	uint32_t status; // as a shell tells it: the code, or 128 + the signal
+	uint32_t signal; // 0: it exited
+};
+
+struct proto_figures {
+	uint64_t memory_total, memory_free, memory_available, memory_cached; // bytes
+	uint64_t swap_total, swap_free;
+	uint64_t cpu_user_us, cpu_system_us, cpu_idle_us;
+	uint64_t pids, oom_kills;
+};
+
+enum proto_stream_kind { PROTO_STDIN, PROTO_STDOUT, PROTO_STDERR, PROTO_TERMINAL };
+
+struct proto_stream {
+	uint32_t id;   // of the process
+	uint32_t kind; // enum proto_stream_kind
+};
+
+// Is this a frame that an agent may send? `payload` has header->len bytes; with NULL only the header
+// is checked (before the payload is read). -EPROTO, naming what is wrong. Pure.
+int proto_check(const struct proto_header *header, const void *payload, struct err *err);

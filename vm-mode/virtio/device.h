@@ -1,0 +1,76 @@
+// device: what a virtio device is to the transport, and what a device has of the machine.
+//
+// A device is a `struct device` at the head of its own structure, with a table of operations. It
+// runs in the machine's event loop, one call at a time, and needs no locks. All it may touch comes
+// in its `struct dev_env`.
+//
+// VIRTIO 1.2, "Basic Facilities of a Virtio Device" (2).
+#pragma once
+
+#include "vm-mode/loop.h"
+#include "vm-mode/memory.h"
+#include "vm-mode/virtio/queue.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define DEVICE_QUEUES_MAX 8
+
+// A line to the guest's interrupt controller. `status` is the transport's InterruptStatus register
+// and may be shared with another process; writing to `fd` (an irqfd) raises the interrupt.
+struct dev_irq {
+	atomic_uint *status;
+	int fd; // -1 in tests
+};
+
+// For used buffers. (A change of the configuration is the transport's to tell.)
+void dev_irq_raise(const struct dev_irq *irq);
+
+struct dev_env {
+	const struct guest_memory *memory;
+	struct loop *loop;
+	struct dev_irq irq;
+	const char *name; // for the log: `console`
+};
+
+struct device;
+
+struct device_ops {
+	uint32_t id;	   // VIRTIO_ID_*
+	uint64_t features; // beyond those of the transport (VERSION_1, EVENT_IDX, INDIRECT_DESC)
+	unsigned int queues;
+	uint16_t queue_size; // the most that a driver may choose
+
+	// The configuration space; bytes beyond its end read as 0, writes to them are dropped.
+	// NULL: none.
+	void (*config_read)(struct device *dev, uint64_t offset, void *data, size_t len);
+	void (*config_write)(struct device *dev, uint64_t offset, const void *data, size_t len);
+
+	// DRIVER_OK: dev->queues are ready. NULL: nothing to do.
+	int (*start)(struct device *dev, struct err *err);
+
+	// The driver has kicked the queue. The device takes what it can; an error (a broken queue
+	// too) costs the guest the device.
+	int (*kick)(struct device *dev, unsigned int queue, struct err *err);
+
+	// The guest has reset it, or it is broken: forgets all that is under way. What it got at its
+	// making stays.
+	void (*reset)(struct device *dev);
+
+	// The end.
+	void (*close)(struct device *dev);
+};
+
+struct device {
+	const struct device_ops *ops;
+	struct dev_env env;
+	uint64_t driver_features; // agreed on, when started
+	bool started;
+	struct queue queues[DEVICE_QUEUES_MAX];
+	// Set by the transport: tells the guest that the configuration has changed, or that the
+	// device is broken. For what happens outside of a kick.
+	void (*config_changed)(struct device *dev);
+	void (*fail)(struct device *dev, const struct err *err);
+};
