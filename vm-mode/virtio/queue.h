@@ -2,11 +2,12 @@
 //
 // Nothing else in moat reads a ring or a descriptor. Each is read once into memory of our own, then
 // checked; addresses become pointers by guest_ptr() (vm-mode/memory.h); a chain is bounded in
-// length by the queue's size and in bytes by 4 GiB, as the specification says. A ring that breaks a
+// length by the queue's size (in an indirect table by QUEUE_SIZE_MAX: Linux takes the liberty) and
+// in bytes by 4 GiB; no more chains are under way than the queue has places. A ring that breaks a
 // rule breaks the queue: from then on it gives nothing, and the transport sets DEVICE_NEEDS_RESET.
 //
 // The memory behind a chain is the guest's, which may change it at any time: who decides by it
-// copies it first (queue_read()).
+// copies it first (chain_read()).
 //
 // Virtual I/O Device (VIRTIO) 1.2, "Split Virtqueues" (2.7), with VIRTIO_F_EVENT_IDX and indirect
 // descriptors.
@@ -39,6 +40,7 @@ struct queue {
 	uint16_t next_avail, next_used;
 	uint16_t signalled_used; // what queue_needs_interrupt() has told last
 	bool signalled_valid;
+	bool kicks_off; // queue_want_kicks()
 	bool broken;
 };
 
@@ -55,7 +57,8 @@ struct chain {
 int queue_init(struct queue *queue, const struct guest_memory *memory,
 	       const struct queue_setup *setup, struct err *err);
 
-// The next chain: 1, 0: none now, -EPROTO: the queue is (now) broken; why, is in *err.
+// The next chain: 1, 0: none now, -EPROTO: the queue is (now) broken; why, is in *err. After a 0 the
+// driver kicks when there is more, unless kicks are not wanted.
 int queue_pop(struct queue *queue, struct chain *chain, struct err *err);
 
 // Undoes the last queue_pop(): the chain will come again.

@@ -1,0 +1,90 @@
+#include "vm-mode/loop.h"
+
+#include "base/scope.h"
+
+#include <stdlib.h>
+#include <sys/epoll.h>
+
+#define BATCH_MAX 16
+
+struct loop {
+	int epoll_fd;
+	bool stop;
+	// What epoll told last, so that a source that goes is not called any more.
+	struct epoll_event batch[BATCH_MAX];
+	int batch_count;
+};
+
+int loop_create(struct loop **loop, struct err *err)
+{
+	scope_free struct loop *made = calloc(1, sizeof(*made));
+
+	if (!made)
+		return err_sysn(err, ENOMEM, "event loop");
+	made->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (made->epoll_fd < 0)
+		return err_sys(err, "event loop");
+	*loop = take_ptr(&made);
+	return 0;
+}
+
+void loop_free(struct loop *loop)
+{
+	if (!loop)
+		return;
+	close(loop->epoll_fd);
+	free(loop);
+}
+
+int loop_watch(struct loop *loop, struct loop_source *source, uint32_t events, struct err *err)
+{
+	struct epoll_event event = { .events = events, .data.ptr = source };
+	int op = source->added ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+
+	if (epoll_ctl(loop->epoll_fd, op, source->fd, &event) < 0)
+		return err_sys(err, "watch descriptor %d", source->fd);
+	source->added = true;
+	return 0;
+}
+
+void loop_unwatch(struct loop *loop, struct loop_source *source)
+{
+	if (!source->added)
+		return;
+	epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, source->fd, NULL);
+	source->added = false;
+	for (int i = 0; i < loop->batch_count; i++)
+		if (loop->batch[i].data.ptr == source)
+			loop->batch[i].data.ptr = NULL;
+}
+
+int loop_once(struct loop *loop, int timeout_ms, struct err *err)
+{
+	int count = epoll_wait(loop->epoll_fd, loop->batch, BATCH_MAX, timeout_ms);
+
+	if (count < 0 && errno != EINTR)
+		return err_sys(err, "wait for events");
+	loop->batch_count = count > 0 ? count : 0;
+	for (int i = 0; i < loop->batch_count; i++) {
+		struct loop_source *source = loop->batch[i].data.ptr;
+
+		if (source)
+			source->ready(source, loop->batch[i].events);
+	}
+	loop->batch_count = 0;
+	return 0;
+}
+
+int loop_run(struct loop *loop, struct err *err)
+{
+	loop->stop = false;
+	while (!loop->stop)
+		if (loop_once(loop, -1, err) < 0)
+			return -err->code;
+	return 0;
+}
+
+void loop_stop(struct loop *loop)
+{
+	loop->stop = true;
+}
