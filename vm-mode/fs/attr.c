@@ -19,13 +19,13 @@
 static bool is_refused(int fd)
 {
 	static const unsigned int magics[] = {
-		PROC_SUPER_MAGIC, SYSFS_MAGIC,	     CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC,
-		DEBUGFS_MAGIC,	  TRACEFS_MAGIC,     SECURITYFS_MAGIC,	 BPF_FS_MAGIC,
-		SELINUX_MAGIC,	  SMACK_MAGIC,	     EFIVARFS_MAGIC,	 BINFMTFS_MAGIC,
-		PSTOREFS_MAGIC,	  RDTGROUP_SUPER_MAGIC, NSFS_MAGIC,	 AUTOFS_SUPER_MAGIC,
-		DEVPTS_SUPER_MAGIC, PIPEFS_MAGIC,    SOCKFS_MAGIC,	 ANON_INODE_FS_MAGIC,
-		MAGIC_CONFIGFS,	  MAGIC_FUSECTL,     MAGIC_MQUEUE,	 MAGIC_RPC_PIPE,
-		MAGIC_NFSD,	  XENFS_SUPER_MAGIC,
+		PROC_SUPER_MAGIC,   SYSFS_MAGIC,	  CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC,
+		DEBUGFS_MAGIC,	    TRACEFS_MAGIC,	  SECURITYFS_MAGIC,   BPF_FS_MAGIC,
+		SELINUX_MAGIC,	    SMACK_MAGIC,	  EFIVARFS_MAGIC,     BINFMTFS_MAGIC,
+		PSTOREFS_MAGIC,	    RDTGROUP_SUPER_MAGIC, NSFS_MAGIC,	      AUTOFS_SUPER_MAGIC,
+		DEVPTS_SUPER_MAGIC, PIPEFS_MAGIC,	  SOCKFS_MAGIC,	      ANON_INODE_FS_MAGIC,
+		MAGIC_CONFIGFS,	    MAGIC_FUSECTL,	  MAGIC_MQUEUE,	      MAGIC_RPC_PIPE,
+		MAGIC_NFSD,	    XENFS_SUPER_MAGIC,
 	};
 	struct statfs st;
 
@@ -118,11 +118,10 @@ int fs_enter(struct fs *fs, const struct inode *parent, int fd, struct fuse_entr
 
 	if (ret < 0)
 		return ret;
-	if ((stx.stx_mnt_id != parent->mount || device_of(&stx) != parent->dev) &&
-	    is_refused(file))
+	if ((stx.stx_mnt_id != parent->mount || device_of(&stx) != parent->dev) && is_refused(file))
 		return -EACCES;
-	struct inode *inode =
-		inodes_find(&fs->inodes, device_of(&stx), stx.stx_ino, stx.stx_mnt_id);
+	struct inode *inode = inodes_find(&fs->inodes, device_of(&stx), stx.stx_ino,
+					  stx.stx_mnt_id);
 	if (inode) {
 		// The root's count is of no meaning.
 		inode->lookups++;

@@ -122,12 +122,12 @@ static int add_root(struct fs *fs, struct err *err)
 	if (fs_stat(fd, &stx) < 0 || fstatfs(fd, &st) < 0)
 		return err_sys(err, "look at the root");
 	fs->overlay = st.f_type == OVERLAYFS_SUPER_MAGIC;
-	inodes_add(&fs->inodes, &(struct inode){ .fd = take_fd(&fd),
-						 .dev = makedev(stx.stx_dev_major,
-								stx.stx_dev_minor),
-						 .ino = stx.stx_ino,
-						 .mount = stx.stx_mnt_id,
-						 .type = S_IFDIR });
+	inodes_add(&fs->inodes,
+		   &(struct inode){ .fd = take_fd(&fd),
+				    .dev = makedev(stx.stx_dev_major, stx.stx_dev_minor),
+				    .ino = stx.stx_ino,
+				    .mount = stx.stx_mnt_id,
+				    .type = S_IFDIR });
 	return 0;
 }
 

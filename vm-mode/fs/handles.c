@@ -38,9 +38,8 @@ int handles_add(struct handles *handles, int fd, bool dir, uint64_t nodeid, uint
 	struct handle *handle = &handles->table[at - 1];
 	const uint32_t generation = handle->generation + 1;
 
-	*handle = (struct handle){
-		.fd = fd, .generation = generation, .dir = dir, .nodeid = nodeid
-	};
+	*handle =
+		(struct handle){ .fd = fd, .generation = generation, .dir = dir, .nodeid = nodeid };
 	handles->used++;
 	*fh = (uint64_t)generation << 32 | at;
 	return 0;

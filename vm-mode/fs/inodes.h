@@ -17,11 +17,11 @@ struct inode {
 	uint32_t generation;
 	uint64_t dev, ino, mount; // stx_dev, stx_ino, stx_mnt_id
 	uint64_t lookups;
-	uint32_t next; // in its hash chain, or of the free ones: an index + 1, 0: none
-	mode_t type;   // S_IFMT part of the mode
-	bool foreign;  // on another mount than the root: others may write to it
-	bool submount; // a directory that is the root of a mount
-	bool has_caps; // the guest has set file capabilities: see op_write()
+	uint32_t next;	   // in its hash chain, or of the free ones: an index + 1, 0: none
+	mode_t type;	   // S_IFMT part of the mode
+	bool foreign;	   // on another mount than the root: others may write to it
+	bool submount;	   // a directory that is the root of a mount
+	bool has_caps;	   // the guest has set file capabilities: see op_write()
 	uint32_t mappings; // of the DAX window
 };
 

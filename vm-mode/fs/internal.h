@@ -123,6 +123,7 @@ int fs_answer_open(struct fs *fs, const struct inode *inode, int fd, struct fuse
 // On an overlay, a file that is written for the first time becomes another one: what is mapped of
 // the old must follow.
 void fs_dax_follow(struct fs *fs, const struct inode *inode);
+void fs_dax_forget(struct fs *fs, struct inode *inode);
 void fs_dax_clear(struct fs *fs);
 
 // ---- the operations: ops-*.c ----

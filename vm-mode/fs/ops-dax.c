@@ -20,8 +20,7 @@ static void release_slot(struct fs *fs, struct fs_slot *slot)
 {
 	struct inode *inode = slot_inode(fs, slot);
 
-	// Of an inode that was forgotten, a successor may have the place, with a count of its own.
-	if (inode && inode->mappings > 0)
+	if (inode)
 		inode->mappings--;
 	*slot = (struct fs_slot){ 0 };
 }
@@ -123,6 +122,15 @@ void fs_dax_follow(struct fs *fs, const struct inode *inode)
 						  .len = FS_WINDOW_SLOT },
 			    -1);
 	}
+}
+
+void fs_dax_forget(struct fs *fs, struct inode *inode)
+{
+	const uint32_t id = (uint32_t)inodes_id(&fs->inodes, inode);
+
+	for (size_t i = 0; i < fs->slots_count && inode->mappings > 0; i++)
+		if (fs->slots[i].inode == id)
+			remove_slots(fs, i * FS_WINDOW_SLOT, FS_WINDOW_SLOT);
 }
 
 void fs_dax_clear(struct fs *fs)

@@ -76,10 +76,10 @@ static bool add_entry(struct fs *fs, const struct inode *dir, struct listing *li
 // anew.
 static int go_to(struct handle *dir, uint64_t offset)
 {
-	if (offset != 0 && offset == dir->pos)
-		return 0;
 	if (offset > INT64_MAX)
 		return -EINVAL;
+	if (offset != 0 && offset == dir->pos)
+		return 0;
 	if (lseek(dir->fd, (off_t)offset, SEEK_SET) < 0)
 		return -errno;
 	dir->pos = offset;

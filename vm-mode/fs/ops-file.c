@@ -93,8 +93,8 @@ int op_flush(struct fs *fs, struct fs_request *request)
 int op_fsync(struct fs *fs, struct fs_request *request)
 {
 	const struct fuse_fsync_in *in = request->args;
-	const struct handle *handle =
-		handles_get(&fs->handles, in->fh, request->header.opcode == FUSE_FSYNCDIR);
+	const struct handle *handle = handles_get(&fs->handles, in->fh,
+						  request->header.opcode == FUSE_FSYNCDIR);
 
 	if (!handle)
 		return -EBADF;

@@ -12,18 +12,26 @@ int op_lookup(struct fs *fs, struct fs_request *request)
 
 	if (ret == -ENOENT && fs_attr_seconds(fs, request->inode) > 0) {
 		// That there is no such file may be remembered too.
-		*entry = (struct fuse_entry_out){ .entry_valid =
-							  fs_attr_seconds(fs, request->inode) };
+		*entry = (struct fuse_entry_out){ .entry_valid = fs_attr_seconds(fs,
+										 request->inode) };
 		ret = 0;
 	}
 	return ret < 0 ? ret : (int)sizeof(*entry);
+}
+
+static void forget(struct fs *fs, struct inode *inode, uint64_t count)
+{
+	// A guest that forgets what it has mapped: it can't unmap it any more.
+	if (inode->mappings > 0 && count >= inode->lookups)
+		fs_dax_forget(fs, inode);
+	inodes_forget(&fs->inodes, inode, count);
 }
 
 int op_forget(struct fs *fs, struct fs_request *request)
 {
 	const struct fuse_forget_in *in = request->args;
 
-	inodes_forget(&fs->inodes, request->inode, in->nlookup);
+	forget(fs, request->inode, in->nlookup);
 	return 0;
 }
 
@@ -38,7 +46,7 @@ int op_batch_forget(struct fs *fs, struct fs_request *request)
 		request->rest_len -= sizeof(one);
 		struct inode *inode = inodes_get(&fs->inodes, one.nodeid);
 		if (inode)
-			inodes_forget(&fs->inodes, inode, one.nlookup);
+			forget(fs, inode, one.nlookup);
 	}
 	return 0;
 }
@@ -113,8 +121,9 @@ static int set_mode(const struct fs *fs, const struct inode *inode,
 
 static int set_size(struct fs *fs, struct inode *inode, const struct fuse_setattr_in *in)
 {
-	const struct handle *handle =
-		in->valid & FATTR_FH ? handles_get(&fs->handles, in->fh, false) : NULL;
+	const struct handle *handle = in->valid & FATTR_FH ?
+					      handles_get(&fs->handles, in->fh, false) :
+					      NULL;
 	const bool kill = in->valid & FATTR_KILL_SUIDGID;
 
 	if (!S_ISREG(inode->type) || in->size > INT64_MAX) {

@@ -55,8 +55,7 @@ int op_mkdir(struct fs *fs, struct fs_request *request)
 
 	if (ret < 0)
 		return ret;
-	return end(fs, request,
-		   mkdirat(request->inode->fd, request->strings[0], in->mode & 07777));
+	return end(fs, request, mkdirat(request->inode->fd, request->strings[0], in->mode & 07777));
 }
 
 int op_symlink(struct fs *fs, struct fs_request *request)
@@ -102,8 +101,7 @@ int op_rmdir(struct fs *fs, struct fs_request *request)
 	return unlink_name(request, AT_REMOVEDIR);
 }
 
-static int rename_to(struct fs *fs, struct fs_request *request, uint64_t nodeid,
-		     unsigned int flags)
+static int rename_to(struct fs *fs, struct fs_request *request, uint64_t nodeid, unsigned int flags)
 {
 	const struct inode *dir = inodes_get(&fs->inodes, nodeid);
 

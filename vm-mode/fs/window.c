@@ -78,7 +78,7 @@ int fs_window_serve(const struct fs_window *window, int sock)
 	scope_fd int file = fd;
 	if (len <= 0)
 		return -EPIPE;
-	const int32_t answer =
-		len == sizeof(mapping) ? fs_window_map(window, &mapping, file) : -EINVAL;
+	const int32_t answer = len == sizeof(mapping) ? fs_window_map(window, &mapping, file) :
+							-EINVAL;
 	return io_send_fds(sock, &answer, sizeof(answer), NULL, 0) < 0 ? -EPIPE : 1;
 }
