@@ -29,7 +29,7 @@ static void test_io(void)
 	struct client client;
 	struct client_file file;
 	struct fuse_open_out open;
-	struct fuse_attr attr;
+	struct fuse_attr attr = { 0 };
 	char *block = malloc(1 << 20);
 
 	memset(block, 'b', 1 << 20);

@@ -11,7 +11,7 @@ static void test_init(void)
 {
 	struct client client;
 	struct fuse_init_out out;
-	struct fuse_attr attr;
+	struct fuse_attr attr = { 0 };
 	struct fs *fs = NULL;
 	struct err err;
 
@@ -206,7 +206,7 @@ static void test_setattr(void)
 {
 	struct client client;
 	struct fuse_entry_out entry;
-	struct fuse_attr attr;
+	struct fuse_attr attr = { 0 };
 
 	put("file", "12345678");
 	symlinkat("file", base_fd, "link");
@@ -302,7 +302,7 @@ static void test_names(void)
 {
 	struct client client;
 	struct fuse_entry_out entry, dir;
-	struct fuse_attr attr;
+	struct fuse_attr attr = { 0 };
 	struct stat st;
 
 	start(&client);
@@ -415,7 +415,7 @@ static void test_owners(void)
 	struct client client;
 	struct client_file file;
 	struct fuse_entry_out entry;
-	struct fuse_attr attr;
+	struct fuse_attr attr = { 0 };
 
 	start(&client);
 	if (!root_rights) {
@@ -471,7 +471,7 @@ static void test_killpriv(void)
 {
 	struct client client;
 	struct client_file file;
-	struct fuse_attr attr;
+	struct fuse_attr attr = { 0 };
 
 	start(&client);
 	client_create(&client, ROOT, "file", 06755, &file);
