@@ -1,0 +1,431 @@
+// fuzz-fs: any sequence of requests to the file server, over a small tree.
+//
+// Beyond "no crash": nothing outside of the root changes, no descriptor is lost, an answer's length is
+// what was said, and the server goes on. Give absolute paths: the working directory is the server's.
+#include "base/str.h"
+#include "vm-mode/fs/fs.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <linux/fuse.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define KNOWN	      16 // nodeids and handles that are remembered
+#define REQUESTS_MAX  64
+#define OUT_MAX	      8192
+#define SECRET	      "nobody changes this\n"
+#define SECRET_MTIME  1000000
+#define PIECES_MAX    4
+#define NOT_PATCHED   255
+#define FILE_SIZE_MAX ((rlim_t)8 << 20)
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static char tree[] = "/tmp/moat-fuzz-fs-XXXXXX";
+static int outer = -1, root = -1, proc = -1;
+
+struct input {
+	const uint8_t *data;
+	size_t size;
+};
+
+struct session {
+	struct fs *fs;
+	uint64_t nodes[KNOWN], handles[KNOWN];
+	unsigned int nodes_count, handles_count;
+};
+
+// An operation: the size of its arguments, where in them a handle and a nodeid are, and how many names
+// follow.
+struct shape {
+	uint8_t opcode, args, handle, node, names;
+};
+
+static const struct shape shapes[] = {
+	{ FUSE_LOOKUP, 0, NOT_PATCHED, NOT_PATCHED, 1 },
+	{ FUSE_FORGET, 8, NOT_PATCHED, NOT_PATCHED, 0 },
+	{ FUSE_GETATTR, 16, 8, NOT_PATCHED, 0 },
+	{ FUSE_SETATTR, 88, 8, NOT_PATCHED, 0 },
+	{ FUSE_READLINK, 0, NOT_PATCHED, NOT_PATCHED, 0 },
+	{ FUSE_SYMLINK, 0, NOT_PATCHED, NOT_PATCHED, 2 },
+	{ FUSE_MKNOD, 16, NOT_PATCHED, NOT_PATCHED, 1 },
+	{ FUSE_MKDIR, 8, NOT_PATCHED, NOT_PATCHED, 1 },
+	{ FUSE_UNLINK, 0, NOT_PATCHED, NOT_PATCHED, 1 },
+	{ FUSE_RMDIR, 0, NOT_PATCHED, NOT_PATCHED, 1 },
+	{ FUSE_RENAME, 8, NOT_PATCHED, 0, 2 },
+	{ FUSE_LINK, 8, NOT_PATCHED, 0, 1 },
+	{ FUSE_OPEN, 8, NOT_PATCHED, NOT_PATCHED, 0 },
+	{ FUSE_READ, 40, 0, NOT_PATCHED, 0 },
+	{ FUSE_WRITE, 40, 0, NOT_PATCHED, 2 },
+	{ FUSE_STATFS, 0, NOT_PATCHED, NOT_PATCHED, 0 },
+	{ FUSE_RELEASE, 24, 0, NOT_PATCHED, 0 },
+	{ FUSE_FSYNC, 16, 0, NOT_PATCHED, 0 },
+	{ FUSE_SETXATTR, 16, NOT_PATCHED, NOT_PATCHED, 2 },
+	{ FUSE_GETXATTR, 8, NOT_PATCHED, NOT_PATCHED, 1 },
+	{ FUSE_LISTXATTR, 8, NOT_PATCHED, NOT_PATCHED, 0 },
+	{ FUSE_REMOVEXATTR, 0, NOT_PATCHED, NOT_PATCHED, 1 },
+	{ FUSE_FLUSH, 24, 0, NOT_PATCHED, 0 },
+	{ FUSE_INIT, 64, NOT_PATCHED, NOT_PATCHED, 0 },
+	{ FUSE_OPENDIR, 8, NOT_PATCHED, NOT_PATCHED, 0 },
+	{ FUSE_READDIR, 40, 0, NOT_PATCHED, 0 },
+	{ FUSE_RELEASEDIR, 24, 0, NOT_PATCHED, 0 },
+	{ FUSE_FSYNCDIR, 16, 0, NOT_PATCHED, 0 },
+	{ FUSE_CREATE, 16, NOT_PATCHED, NOT_PATCHED, 1 },
+	{ FUSE_DESTROY, 0, NOT_PATCHED, NOT_PATCHED, 0 },
+	{ FUSE_BATCH_FORGET, 24, NOT_PATCHED, 8, 0 },
+	{ FUSE_FALLOCATE, 32, 0, NOT_PATCHED, 0 },
+	{ FUSE_READDIRPLUS, 40, 0, NOT_PATCHED, 0 },
+	{ FUSE_RENAME2, 16, NOT_PATCHED, 0, 2 },
+	{ FUSE_LSEEK, 24, 0, NOT_PATCHED, 0 },
+	{ FUSE_COPY_FILE_RANGE, 56, 0, 16, 0 },
+	{ FUSE_SETUPMAPPING, 40, 0, NOT_PATCHED, 0 },
+	{ FUSE_REMOVEMAPPING, 20, NOT_PATCHED, NOT_PATCHED, 0 },
+	{ FUSE_SYNCFS, 8, NOT_PATCHED, NOT_PATCHED, 0 },
+	{ FUSE_TMPFILE, 16, NOT_PATCHED, NOT_PATCHED, 1 },
+	{ 52, 24, 8, NOT_PATCHED, 0 },
+};
+
+static const char *const names[] = {
+	"file",
+	"dir",
+	"link",
+	"up",
+	"fifo",
+	"new",
+	"..",
+	".",
+	"",
+	"a/b",
+	"../canary",
+	"absolute",
+	"sub",
+	"/",
+	"user.x",
+	"trusted.x",
+	"security.capability",
+	"system.posix_acl_access",
+	"x",
+};
+
+static void must(bool condition)
+{
+	if (!condition)
+		abort();
+}
+
+// ---- the input ----
+
+static uint8_t byte(struct input *input)
+{
+	if (input->size == 0)
+		return 0;
+	input->size--;
+	return *input->data++;
+}
+
+static void bytes(struct input *input, uint8_t *to, size_t len)
+{
+	size_t now = len < input->size ? len : input->size;
+
+	memset(to, 0, len);
+	memcpy(to, input->data, now);
+	input->data += now;
+	input->size -= now;
+}
+
+static uint64_t pick(struct input *input, const uint64_t *known, unsigned int count)
+{
+	const uint8_t which = byte(input);
+	uint64_t raw;
+
+	if (which < 0xf0 && count > 0)
+		return known[which % count];
+	bytes(input, (uint8_t *)&raw, sizeof(raw));
+	return raw;
+}
+
+// A name, one that matters or any, with its NUL or without.
+static size_t add_name(struct input *input, uint8_t *to, size_t room)
+{
+	const uint8_t which = byte(input);
+	char raw[64];
+	const char *name = raw;
+
+	if (which < 0xe0) {
+		name = names[which % ARRAY_SIZE(names)];
+	} else {
+		bytes(input, (uint8_t *)raw, sizeof(raw));
+		raw[which % sizeof(raw)] = '\0';
+	}
+	size_t len = strlen(name) + (which % 16 != 15);
+	if (len > room)
+		len = room;
+	memcpy(to, name, len);
+	return len;
+}
+
+// ---- a request ----
+
+static size_t make_request(struct session *session, struct input *input, uint8_t *to, size_t room)
+{
+	const struct shape *shape = &shapes[byte(input) % ARRAY_SIZE(shapes)];
+	struct fuse_in_header header = { .opcode = shape->opcode,
+					 .unique = 1,
+					 .nodeid = pick(input, session->nodes,
+							session->nodes_count) };
+	const uint8_t odd = byte(input);
+	uint8_t *args = to + sizeof(header);
+	size_t len = sizeof(header) + shape->args;
+	uint64_t value;
+
+	bytes(input, args, shape->args);
+	if (shape->handle != NOT_PATCHED) {
+		value = pick(input, session->handles, session->handles_count);
+		memcpy(args + shape->handle, &value, sizeof(value));
+	}
+	if (shape->node != NOT_PATCHED) {
+		value = pick(input, session->nodes, session->nodes_count);
+		memcpy(args + shape->node, &value, sizeof(value));
+	}
+	for (int i = 0; i < shape->names; i++)
+		len += add_name(input, to + len, room - len);
+	header.uid = odd & 1 ? 1000 : geteuid();
+	header.gid = odd & 2 ? 1000 : getegid();
+	header.total_extlen = odd >= 0xf8 ? odd : 0;
+	header.len = (uint32_t)len + (odd % 32 == 31 ? byte(input) - 128u : 0);
+	if (odd % 32 == 30)
+		header.opcode = byte(input);
+	memcpy(to, &header, sizeof(header));
+	return odd % 32 == 29 ? byte(input) % (len + 1) : len;
+}
+
+// Cuts a buffer into pieces, each in memory of its own size.
+static size_t cut(struct input *input, const uint8_t *from, size_t len, struct iovec *pieces)
+{
+	size_t count = 0;
+
+	while (len > 0) {
+		size_t now = count == PIECES_MAX - 1 ? len : 1 + byte(input) * (size_t)8;
+
+		now = now < len ? now : len;
+		pieces[count] = (struct iovec){ malloc(now), now };
+		if (from)
+			memcpy(pieces[count].iov_base, from, now);
+		else
+			memset(pieces[count].iov_base, 0, now);
+		from = from ? from + now : NULL;
+		len -= now;
+		count++;
+	}
+	return count;
+}
+
+static void learn(struct session *session, const uint8_t *answer, size_t len, uint32_t opcode)
+{
+	struct fuse_entry_out entry;
+	struct fuse_open_out open;
+	const uint8_t *at = answer;
+
+	if (opcode == FUSE_LOOKUP || opcode == FUSE_CREATE || opcode == FUSE_MKDIR ||
+	    opcode == FUSE_MKNOD || opcode == FUSE_SYMLINK || opcode == FUSE_TMPFILE) {
+		if (len < sizeof(entry))
+			return;
+		memcpy(&entry, at, sizeof(entry));
+		session->nodes[session->nodes_count < KNOWN ? session->nodes_count++ :
+							      1 + entry.nodeid % (KNOWN - 1)] =
+			entry.nodeid;
+		at += sizeof(entry);
+		len -= sizeof(entry);
+	}
+	if ((opcode == FUSE_OPEN || opcode == FUSE_OPENDIR || opcode == FUSE_CREATE ||
+	     opcode == FUSE_TMPFILE) &&
+	    len >= sizeof(open)) {
+		memcpy(&open, at, sizeof(open));
+		session->handles[session->handles_count < KNOWN ? session->handles_count++ :
+								  open.fh % KNOWN] = open.fh;
+	}
+}
+
+static void check_answer(struct session *session, const struct chain *chain, uint32_t written,
+			 uint32_t opcode)
+{
+	static uint8_t answer[OUT_MAX];
+	struct fuse_out_header header;
+	size_t at = 0;
+
+	must(written <= chain->in_bytes);
+	if (written == 0)
+		return;
+	for (size_t i = 0; i < chain->in_count && at < sizeof(answer); i++) {
+		memcpy(answer + at, chain->in[i].iov_base, chain->in[i].iov_len);
+		at += chain->in[i].iov_len;
+	}
+	must(written >= sizeof(header));
+	memcpy(&header, answer, sizeof(header));
+	must(header.len == written && header.error <= 0 && header.error > -512);
+	if (header.error == 0)
+		learn(session, answer + sizeof(header), written - sizeof(header), opcode);
+}
+
+static void serve_one(struct session *session, struct input *input)
+{
+	static struct chain chain;
+	static uint8_t request[1024];
+	size_t len = make_request(session, input, request, sizeof(request));
+	const uint32_t opcode = ((const struct fuse_in_header *)request)->opcode;
+	const uint8_t room = byte(input);
+
+	chain.out = chain.pieces;
+	chain.out_count = cut(input, request, len, chain.out);
+	chain.out_bytes = len;
+	chain.in = chain.out + chain.out_count;
+	chain.in_bytes = room < 0xc0 ? 4096 + 16 : room == 0xff ? 0 : room;
+	chain.in_count = cut(input, NULL, chain.in_bytes, chain.in);
+	check_answer(session, &chain, fs_serve(session->fs, &chain), opcode);
+	for (size_t i = 0; i < chain.out_count + chain.in_count; i++)
+		free(chain.pieces[i].iov_base);
+}
+
+// ---- the tree ----
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	return ftw->level > 0 ? remove(path) : 0;
+}
+
+static void make_tree(void)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "%s/root", tree);
+	nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	fchmod(root, 0755);
+	int fd = openat(root, "file", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	must(write(fd, path, sizeof(path)) == sizeof(path));
+	close(fd);
+	mkdirat(root, "dir", 0755);
+	mkdirat(root, "dir/sub", 0755);
+	symlinkat("../canary", root, "link");
+	symlinkat("..", root, "up");
+	symlinkat("/etc/hostname", root, "absolute");
+	mkfifoat(root, "fifo", 0644);
+}
+
+static void check_outside(void)
+{
+	char content[64];
+	struct stat st;
+	int entries = 0;
+
+	must(fstatat(outer, "canary", &st, AT_SYMLINK_NOFOLLOW) == 0);
+	must(st.st_mtime == SECRET_MTIME && st.st_nlink == 1 && st.st_uid == geteuid() &&
+	     st.st_mode == (S_IFREG | 0644));
+	int fd = openat(outer, "canary", O_RDONLY | O_CLOEXEC);
+	must(read(fd, content, sizeof(content)) == strlen(SECRET));
+	close(fd);
+	must(memcmp(content, SECRET, strlen(SECRET)) == 0);
+	DIR *dir = fdopendir(openat(outer, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	while (readdir(dir))
+		entries++;
+	closedir(dir);
+	must(entries == 4); // with `.` and `..`
+	must(fstatat(root, "..", &st, 0) == 0);
+}
+
+static int no_map(void *arg, const struct fs_mapping *mapping, int fd)
+{
+	(void)arg;
+	must(mapping->len > 0 && mapping->window_offset % FS_WINDOW_SLOT == 0 &&
+	     mapping->window_offset + mapping->len <= 4 * FS_WINDOW_SLOT);
+	must((mapping->prot != 0) == (fd >= 0));
+	return 0;
+}
+
+static int lowest_fd(void)
+{
+	int fd = fcntl(proc, F_DUPFD_CLOEXEC, 0);
+
+	close(fd);
+	return fd;
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	const struct rlimit size = { FILE_SIZE_MAX, FILE_SIZE_MAX }, files = { 1024, 1024 };
+	const struct timespec times[2] = { { SECRET_MTIME, 0 }, { SECRET_MTIME, 0 } };
+
+	(void)argc;
+	(void)argv;
+	sigaction(SIGXFSZ, &(struct sigaction){ .sa_handler = SIG_IGN }, NULL);
+	setrlimit(RLIMIT_NOFILE, &files);
+	must(mkdtemp(tree) != NULL);
+	// A small file system of our own, where we may: it goes with us.
+	if (unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0)
+		must(mount("tmpfs", tree, "tmpfs", 0, "size=64m") == 0);
+	else
+		setrlimit(RLIMIT_FSIZE, &size);
+	outer = open(tree, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	mkdirat(outer, "root", 0755);
+	root = openat(outer, "root", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(outer, "canary", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	must(write(fd, SECRET, strlen(SECRET)) == (ssize_t)strlen(SECRET));
+	futimens(fd, times);
+	close(fd);
+	must(outer >= 0 && root >= 0 && proc >= 0);
+	return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input input = { data, size };
+	struct session session = { .nodes = { FUSE_ROOT_ID }, .nodes_count = 1 };
+	const uint8_t how = byte(&input);
+	const struct fs_options options = { .root_fd = root,
+					    .proc_fd = proc,
+					    .writeback = how & 1,
+					    .cache_seconds = how & 2 ? 1 : 0,
+					    .window_bytes = 4 * FS_WINDOW_SLOT,
+					    .map = no_map,
+					    .inodes_max = how & 4 ? 4 : 100 };
+	const struct {
+		struct fuse_in_header header;
+		struct fuse_init_in in;
+	} init = {
+		{ .len = sizeof(init), .opcode = FUSE_INIT },
+		{ .major = 7, .minor = 38, .flags = how & 8 ? 0 : UINT32_MAX, .flags2 = UINT32_MAX }
+	};
+	static struct chain chain;
+	uint8_t out[128];
+	struct err err;
+
+	make_tree();
+	const int fd = lowest_fd();
+	must(fs_create(&options, &session.fs, &err) == 0);
+	chain.out = chain.pieces;
+	chain.in = chain.pieces + 1;
+	chain.pieces[0] = (struct iovec){ (void *)(uintptr_t)&init, sizeof(init) };
+	chain.pieces[1] = (struct iovec){ out, sizeof(out) };
+	chain.out_count = chain.in_count = 1;
+	chain.out_bytes = sizeof(init);
+	chain.in_bytes = sizeof(out);
+	must(fs_serve(session.fs, &chain) > sizeof(struct fuse_out_header));
+	for (int i = 0; i < REQUESTS_MAX && input.size > 0; i++)
+		serve_one(&session, &input);
+	fs_free(session.fs);
+	must(lowest_fd() == fd);
+	check_outside();
+	return 0;
+}

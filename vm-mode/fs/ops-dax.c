@@ -1,0 +1,146 @@
+// Pieces of files that the guest sees as memory: the DAX window, in slots of 2 MiB.
+#include "vm-mode/fs/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static int map(struct fs *fs, const struct fs_mapping *mapping, int fd)
+{
+	return fs->options.map(fs->options.map_arg, mapping, fd);
+}
+
+static struct inode *slot_inode(const struct fs *fs, const struct fs_slot *slot)
+{
+	return slot->inode ? inodes_get(&fs->inodes, slot->inode) : NULL;
+}
+
+static void release_slot(struct fs *fs, struct fs_slot *slot)
+{
+	struct inode *inode = slot_inode(fs, slot);
+
+	if (inode)
+		inode->mappings--;
+	*slot = (struct fs_slot){ 0 };
+}
+
+static int remove_slots(struct fs *fs, uint64_t offset, uint64_t len)
+{
+	const struct fs_mapping mapping = { .window_offset = offset, .len = len };
+
+	for (uint64_t i = offset / FS_WINDOW_SLOT; i < (offset + len) / FS_WINDOW_SLOT; i++)
+		release_slot(fs, &fs->slots[i]);
+	return map(fs, &mapping, -1);
+}
+
+static bool in_window(const struct fs *fs, uint64_t offset, uint64_t len)
+{
+	const uint64_t size = fs->slots_count * FS_WINDOW_SLOT;
+
+	return len > 0 && offset % FS_WINDOW_SLOT == 0 && len % FS_WINDOW_SLOT == 0 &&
+	       offset < size && len <= size - offset;
+}
+
+// Maps one slot. `writable` opens the file for writing.
+static int fill_slot(struct fs *fs, const struct inode *inode, struct fs_slot *slot)
+{
+	const uint64_t index = (uint64_t)(slot - fs->slots);
+	const struct fs_mapping mapping = {
+		.window_offset = index * FS_WINDOW_SLOT,
+		.len = FS_WINDOW_SLOT,
+		.file_offset = slot->file_offset,
+		.prot = PROT_READ | (slot->writable ? PROT_WRITE : 0),
+	};
+	scope_fd int fd = fs_reopen(fs, inode, slot->writable ? O_RDWR : O_RDONLY);
+
+	return fd < 0 ? fd : map(fs, &mapping, fd);
+}
+
+int op_setupmapping(struct fs *fs, struct fs_request *request)
+{
+	const struct fuse_setupmapping_in *in = request->args;
+	struct inode *inode = request->inode;
+	const bool writable = in->flags & FUSE_SETUPMAPPING_FLAG_WRITE;
+
+	if (!in_window(fs, in->moffset, in->len) || in->foffset % FS_WINDOW_SLOT ||
+	    in->foffset > INT64_MAX - in->len)
+		return -EINVAL;
+	if (!S_ISREG(inode->type) || inode->foreign)
+		return -EOPNOTSUPP;
+	for (uint64_t done = 0; done < in->len; done += FS_WINDOW_SLOT) {
+		struct fs_slot *slot = &fs->slots[(in->moffset + done) / FS_WINDOW_SLOT];
+
+		release_slot(fs, slot);
+		*slot = (struct fs_slot){ .inode = (uint32_t)inodes_id(&fs->inodes, inode),
+					  .writable = writable,
+					  .file_offset = in->foffset + done };
+		inode->mappings++;
+		int ret = fill_slot(fs, inode, slot);
+		if (ret < 0) {
+			// What it held before must not stay behind.
+			remove_slots(fs, in->moffset, in->len);
+			return ret;
+		}
+	}
+	if (writable)
+		fs_dax_follow(fs, inode);
+	return 0;
+}
+
+int op_removemapping(struct fs *fs, struct fs_request *request)
+{
+	const struct fuse_removemapping_in *in = request->args;
+	struct fuse_removemapping_one one;
+
+	if (in->count > request->rest_len / sizeof(one))
+		return -EINVAL;
+	for (uint32_t i = 0; i < in->count; i++) {
+		memcpy(&one, request->rest + i * sizeof(one), sizeof(one));
+		if (!in_window(fs, one.moffset, one.len))
+			return -EINVAL;
+		int ret = remove_slots(fs, one.moffset, one.len);
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
+}
+
+void fs_dax_follow(struct fs *fs, const struct inode *inode)
+{
+	const uint32_t id = (uint32_t)inodes_id(&fs->inodes, inode);
+
+	if (!fs->overlay || inode->mappings == 0)
+		return;
+	for (size_t i = 0; i < fs->slots_count; i++) {
+		struct fs_slot *slot = &fs->slots[i];
+
+		// The old file's content is worse than none: the guest would end at that.
+		if (slot->inode == id && !slot->writable && fill_slot(fs, inode, slot) < 0)
+			map(fs,
+			    &(struct fs_mapping){ .window_offset = i * FS_WINDOW_SLOT,
+						  .len = FS_WINDOW_SLOT },
+			    -1);
+	}
+}
+
+void fs_dax_forget(struct fs *fs, struct inode *inode)
+{
+	const uint32_t id = (uint32_t)inodes_id(&fs->inodes, inode);
+
+	for (size_t i = 0; i < fs->slots_count && inode->mappings > 0; i++)
+		if (fs->slots[i].inode == id)
+			remove_slots(fs, i * FS_WINDOW_SLOT, FS_WINDOW_SLOT);
+}
+
+void fs_dax_clear(struct fs *fs)
+{
+	bool used = false;
+
+	for (size_t i = 0; i < fs->slots_count; i++) {
+		used = used || fs->slots[i].inode;
+		release_slot(fs, &fs->slots[i]);
+	}
+	if (used)
+		map(fs, &(struct fs_mapping){ .len = fs->slots_count * FS_WINDOW_SLOT }, -1);
+}
