@@ -357,6 +357,8 @@ static int plan_devices(struct planner *p, struct err *err)
 {
 	const struct oci_linux *linux = p->spec->linux;
 
+	if (p->env->keep_dev)
+		return 0;
 	for (size_t i = 0; i < p->plan->mount_count; i++)
 		if (p->plan->mounts[i].kind == MOUNT_BIND &&
 		    str_eq(p->plan->mounts[i].target, DEV_DIR))
