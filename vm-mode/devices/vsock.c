@@ -438,6 +438,16 @@ void vsock_listen(struct vsock *vsock, struct vsock_port *port)
 	vsock->ports = port;
 }
 
+void vsock_unlisten(struct vsock *vsock, struct vsock_port *port)
+{
+	struct vsock_port **at = &vsock->ports;
+
+	while (*at && *at != port)
+		at = &(*at)->next;
+	if (*at)
+		*at = port->next;
+}
+
 void vsock_transport_reset(struct vsock *vsock)
 {
 	const struct virtio_vsock_event event = { .id = VIRTIO_VSOCK_EVENT_TRANSPORT_RESET };

@@ -51,7 +51,7 @@ struct vsock_conn {
 	void *user;
 };
 
-// A port that is listened at: the structure is its owner's, and outlives the device.
+// A port that is listened at: the structure is its owner's.
 struct vsock_port {
 	uint32_t port;
 	// A guest connects: sets conn->ops and conn->user and returns true, or refuses it.
@@ -63,6 +63,7 @@ struct vsock_port {
 int vsock_create(struct vsock **vsock, struct err *err);
 struct device *vsock_device(struct vsock *vsock);
 void vsock_listen(struct vsock *vsock, struct vsock_port *port);
+void vsock_unlisten(struct vsock *vsock, struct vsock_port *port);
 
 // After the guest's memory was restored from elsewhere: all connections are cut, and the guest is
 // told by VIRTIO_VSOCK_EVENT_TRANSPORT_RESET (5.10.6.7).

@@ -1,0 +1,95 @@
+#include "vm-mode/proto/proto.h"
+
+#include "base/str.h"
+
+#include <string.h>
+
+static const struct rule {
+	enum proto_type type;
+	uint32_t min, max; // bytes of the payload
+	const char *name;
+} rules[] = {
+	{ PROTO_HELLO, sizeof(struct proto_hello), sizeof(struct proto_hello), "HELLO" },
+	{ PROTO_READY, 0, 0, "READY" },
+	{ PROTO_STARTED, 0, 0, "STARTED" },
+	{ PROTO_FAILED, offsetof(struct proto_failure, message) + 1, sizeof(struct proto_failure),
+	  "FAILED" },
+	{ PROTO_EXIT, sizeof(struct proto_exit), sizeof(struct proto_exit), "EXIT" },
+	{ PROTO_DONE, 0, 0, "DONE" },
+	{ PROTO_PIDS, 0, PROTO_TO_HOST_MAX, "PIDS" },
+	{ PROTO_FIGURES, sizeof(struct proto_figures), sizeof(struct proto_figures), "FIGURES" },
+	{ PROTO_OOM, 0, 0, "OOM" },
+};
+
+static const struct rule *find_rule(uint32_t type)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rules); i++)
+		if (rules[i].type == type)
+			return &rules[i];
+	return NULL;
+}
+
+static int check_hello(const struct proto_hello *hello, struct err *err)
+{
+	if (hello->version != PROTO_VERSION)
+		return err_set(err, EPROTO,
+			       "the agent speaks version %u of the protocol, this moat version %u",
+			       hello->version, PROTO_VERSION);
+	return 0;
+}
+
+// The message goes to the user's terminal and to logs: it is text, and no more than that.
+static int check_failure(const struct proto_header *header, const struct proto_failure *failure,
+			 struct err *err)
+{
+	const size_t len = header->len - offsetof(struct proto_failure, message);
+
+	if (failure->code <= 0 || failure->code > 4095)
+		return err_set(err, EPROTO, "the agent's FAILED has no error code");
+	if (memchr(failure->message, '\0', len) != failure->message + len - 1)
+		return err_set(err, EPROTO, "the agent's FAILED isn't one whole text");
+	for (size_t i = 0; i + 1 < len; i++) {
+		const unsigned char c = (unsigned char)failure->message[i];
+
+		if (c < ' ' && c != '\n' && c != '\t')
+			return err_set(err, EPROTO, "the agent's FAILED has control characters");
+	}
+	return 0;
+}
+
+static int check_exit(const struct proto_exit *end, struct err *err)
+{
+	if (end->status > 255 || end->signal > 64 ||
+	    (end->signal && end->status != 128 + end->signal))
+		return err_set(err, EPROTO, "the agent's EXIT makes no sense: status %u, signal %u",
+			       end->status, end->signal);
+	return 0;
+}
+
+int proto_check(const struct proto_header *header, const void *payload, struct err *err)
+{
+	const struct rule *rule = find_rule(header->type);
+
+	if (!rule)
+		return err_set(err, EPROTO, "the agent has sent a frame of unknown type %u",
+			       header->type);
+	if (header->len < rule->min || header->len > rule->max)
+		return err_set(err, EPROTO, "the agent's %s has %u bytes, not %u to %u", rule->name,
+			       header->len, rule->min, rule->max);
+	if (!payload)
+		return 0;
+	switch (rule->type) {
+	case PROTO_HELLO:
+		return check_hello(payload, err);
+	case PROTO_FAILED:
+		return check_failure(header, payload, err);
+	case PROTO_EXIT:
+		return check_exit(payload, err);
+	case PROTO_PIDS:
+		if (header->len % sizeof(uint32_t))
+			return err_set(err, EPROTO, "the agent's PIDS has %u bytes", header->len);
+		return 0;
+	default:
+		return 0;
+	}
+}
