@@ -61,10 +61,9 @@ void guest_put_buffers(struct guest *guest, unsigned int count)
 void guest_init(struct guest *guest, struct loop *loop)
 {
 	memset(guest, 0, sizeof(*guest));
-	guest->ram = aligned_alloc(4096, GUEST_RAM_SIZE);
+	guest->ram = calloc(1, GUEST_RAM_SIZE);
 	if (!guest->ram || vsock_create(&guest->vsock, &guest->err) < 0)
 		abort();
-	memset(guest->ram, 0, GUEST_RAM_SIZE);
 	guest->memory.ranges[0] = (struct guest_range){ .size = GUEST_RAM_SIZE,
 							.host = guest->ram };
 	guest->memory.count = 1;
