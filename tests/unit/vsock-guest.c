@@ -40,6 +40,14 @@ int guest_kick(struct guest *guest, unsigned int queue)
 	return guest->kick_result;
 }
 
+// As a driver does it, which kicks only where the device wants to know.
+static int kick_if_wanted(struct guest *guest, int queue)
+{
+	return used(guest, queue)->flags & VRING_USED_F_NO_NOTIFY ?
+		       0 :
+		       guest_kick(guest, (unsigned int)queue);
+}
+
 void guest_put_buffers(struct guest *guest, unsigned int count)
 {
 	for (unsigned int i = 0; i < count; i++) {
@@ -55,7 +63,7 @@ void guest_put_buffers(struct guest *guest, unsigned int count)
 		guest->buffers++;
 	}
 	if (count)
-		guest_kick(guest, 0);
+		kick_if_wanted(guest, 0);
 }
 
 void guest_init(struct guest *guest, struct loop *loop)
@@ -126,7 +134,7 @@ int guest_put_chain(struct guest *guest, const struct guest_piece *pieces, size_
 		at += piece->len;
 	}
 	make_available(guest, 1, head);
-	return guest_kick(guest, 1);
+	return kick_if_wanted(guest, 1);
 }
 
 int guest_put(struct guest *guest, const struct virtio_vsock_hdr *header, const void *data,
@@ -287,11 +295,13 @@ size_t guest_read(struct guest *guest, struct guest_conn *conn, void *data, size
 {
 	if (len > conn->len)
 		len = conn->len;
+	if (len == 0)
+		return 0;
 	memcpy(data, conn->data, len);
 	conn->len -= len;
 	memmove(conn->data, conn->data + len, conn->len);
 	conn->forwarded += (uint32_t)len;
-	if (len && !conn->hold && !conn->reset) {
+	if (!conn->hold && !conn->reset) {
 		guest_op(guest, conn, VIRTIO_VSOCK_OP_CREDIT_UPDATE, 0);
 		guest_poll(guest);
 	}
