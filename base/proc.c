@@ -1,9 +1,11 @@
 #include "base/proc.h"
 
 #include "base/scope.h"
+#include "base/str.h"
 #include "base/sys.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -113,4 +115,21 @@ void proc_reset_signals(void)
 	for (int sig = 1; sig < _NSIG; sig++)
 		syscall(SYS_rt_sigaction, sig, defaults, NULL, sizeof(none));
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof(none));
+}
+
+static void __attribute__((noreturn)) end_by(int sig)
+{
+	_exit(128 + sig);
+}
+
+void proc_obey_signals(void)
+{
+	static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM };
+
+	const struct sigaction end = { .sa_handler = end_by };
+	struct sigaction was;
+
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		if (sigaction(signals[i], NULL, &was) == 0 && was.sa_handler == SIG_DFL)
+			sigaction(signals[i], &end, NULL);
 }

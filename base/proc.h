@@ -37,3 +37,8 @@ int proc_close_fds(int first, const int *keep, size_t n);
 // Gives this process default handling of all signals, and an empty mask, before it executes a
 // program: signals that are ignored or blocked would stay so; handlers would not.
 void proc_reset_signals(void);
+
+// Lets the usual signals that end a program end this one, with status 128 + n. The first process of a
+// pid namespace is deaf to signals that it has no handler for; but whoever kills a container which
+// waits to be started means it. What is ignored stays so. execve(2) undoes it.
+void proc_obey_signals(void);

@@ -105,9 +105,11 @@ int ns_spawn_into(const struct ns_plan *plan, int pidfd, struct ns_spawn *spawn,
 int ns_arrive(const struct ns_plan *plan, struct ns_spawn *spawn, struct err *err);
 
 // In the init, before anything else looks at the network or at sysfs: makes the network namespace,
-// if the plan has a new one, and brings up the loopback interface in it (libmnl); hostname,
-// domainname.
+// if the plan has a new one, and brings up the loopback interface in it; hostname, domainname.
 int ns_setup(const struct ns_plan *plan, struct err *err);
 
 // In the init, when it is in its cgroup: makes the new cgroup namespace, if the plan has one.
 int ns_unshare_cgroup(const struct ns_plan *plan, struct err *err);
+
+// Brings up the loopback interface of the network namespace that the caller is in. netdevice(7).
+int ns_raise_loopback(struct err *err);

@@ -18,7 +18,9 @@
 // The files. Spec to plan: plan.c, caps.c, environ.c, limits.c. What is looked up inside the
 // container: prepare.c, program.c. Plan to list: steps.c. Running the list: enter.c, image.c (what
 // the launcher is given), launcher.c, report.c. Seccomp: filter.c, filter-compile.c (libseccomp),
-// filter-compact.c (what it gives, made small), filter-cache.c, digest.c.
+// filter-compact.c (what it gives, made small), filter-cache.c, digest.c. Beside it, with headers of
+// their own: channel (how parent and process tell each other how it goes), console (its terminal),
+// hooks.
 //
 // config.md "Process", config-linux.md "Seccomp"; credentials(7), capabilities(7), seccomp(2).
 #pragma once

@@ -110,8 +110,25 @@ static int attach(struct rootfs_plan *plan, struct mount_op *op, int fd, int tar
 
 // ---- binds ----
 
-int mount_clone_source(const struct mount_op *op, struct err *err)
+// Where nothing of the plan's covers it yet, and no link leads out of the root.
+static int clone_own_source(const struct rootfs_plan *plan, const struct mount_op *op,
+			    struct err *err)
 {
+	const uint64_t flags = op->options.words & WORD_SRC_NOFOLLOW ? O_PATH | O_NOFOLLOW : O_PATH;
+	scope_fd int place = path_open_in_root(plan->source_root_fd, op->source, flags, 0);
+	int fd = -1;
+
+	if (place >= 0)
+		fd = tree_clone(place, "",
+				AT_EMPTY_PATH |
+					(op->options.words & WORD_RBIND ? AT_RECURSIVE : 0));
+	return fd < 0 ? err_sys(err, "source %s in the root", op->source) : fd;
+}
+
+int mount_clone_source(const struct rootfs_plan *plan, const struct mount_op *op, struct err *err)
+{
+	if (plan->own_sources)
+		return clone_own_source(plan, op, err);
 	const unsigned int flags = (op->options.words & WORD_RBIND ? AT_RECURSIVE : 0) |
 				   (op->options.words & WORD_SRC_NOFOLLOW ? AT_SYMLINK_NOFOLLOW :
 									    0);
@@ -146,7 +163,7 @@ static unsigned int bind_target(const struct mount_op *op, const struct stat *so
 static int mount_bind(struct rootfs_plan *plan, struct mount_op *op, struct err *err)
 {
 	scope_fd int fd = op->source_fd >= 0 ? take_fd(&op->source_fd) :
-					       mount_clone_source(op, err);
+					       mount_clone_source(plan, op, err);
 	struct stat st;
 
 	if (fd < 0)
@@ -330,6 +347,8 @@ static int mount_root(struct rootfs_plan *plan, struct err *err)
 		plan->root_fd = tree_clone(place, "", AT_EMPTY_PATH | AT_RECURSIVE);
 	if (plan->root_fd < 0 || tree_attach(plan->root_fd, place) < 0)
 		return err_sys(err, "mount %s", plan->rootfs);
+	if (plan->own_sources)
+		plan->source_root_fd = take_fd(&place);
 	return 0;
 }
 

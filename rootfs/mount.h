@@ -4,7 +4,7 @@
 #include "rootfs/plan.h"
 
 // The detached copy of a bind mount's source. Returns the descriptor, or a negative errno.
-int mount_clone_source(const struct mount_op *op, struct err *err);
+int mount_clone_source(const struct rootfs_plan *plan, const struct mount_op *op, struct err *err);
 
 // Gives the detached mount `fd` the id mapping that the operation has a namespace for, if any;
 // closes that namespace.

@@ -357,6 +357,8 @@ static int plan_devices(struct planner *p, struct err *err)
 {
 	const struct oci_linux *linux = p->spec->linux;
 
+	if (p->env->keep_dev)
+		return 0;
 	for (size_t i = 0; i < p->plan->mount_count; i++)
 		if (p->plan->mounts[i].kind == MOUNT_BIND &&
 		    str_eq(p->plan->mounts[i].target, DEV_DIR))
@@ -431,10 +433,12 @@ int rootfs_plan_make(const struct oci_spec *spec, const struct rootfs_env *env, 
 		.rootfs = env->rootfs,
 		.readonly = spec->root && spec->root->readonly,
 		.no_pivot = env->no_pivot,
+		.own_sources = env->own_sources,
 		.userns = env->userns,
 		.masked = linux->masked_paths,
 		.readonly_paths = linux->readonly_paths,
 		.label = linux->mount_label && *linux->mount_label ? linux->mount_label : NULL,
+		.source_root_fd = -1,
 		.root_fd = -1,
 		.proc_fd = -1,
 	};

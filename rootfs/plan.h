@@ -47,7 +47,8 @@ struct rootfs_plan {
 	unsigned int old_propagation;	// MS_*: what the host's tree becomes in our namespace
 	unsigned int final_propagation; // MS_* of the root in the end; 0: as it is
 	bool readonly, no_pivot;
-	bool userns; // the parent opens the sources, for the init may lack the rights
+	bool own_sources; // of bind mounts: below the root, as it was before
+	bool userns;	  // the parent opens the sources, for the init may lack the rights
 	struct mount_op *mounts;
 	size_t mount_count;
 	bool setup_dev; // make devices and links: /dev is the container's own
@@ -57,6 +58,7 @@ struct rootfs_plan {
 	const char *label; // linux.mountLabel
 
 	// state
+	int source_root_fd;	// with own_sources: the root without the plan's mounts, or -1
 	int root_fd;		// the root's mount: detached, then at rootfs, then at /
 	int proc_fd;		// a procfs of the container's pid namespace, or -1
 	uint64_t proc_mount_id; // of what is mounted on /proc; 0: nothing yet

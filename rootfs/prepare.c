@@ -38,7 +38,7 @@ static int open_source(const struct rootfs_plan *plan, struct mount_op *op, stru
 {
 	if (op->options.words & WORD_COPY_SYMLINK)
 		return 0;
-	scope_fd int fd = mount_clone_source(op, err);
+	scope_fd int fd = mount_clone_source(plan, op, err);
 
 	// A rootless parent may not clone mounts; its init may, in the namespace that it gets.
 	if (fd < 0)
@@ -83,6 +83,7 @@ int rootfs_prepare(struct rootfs_plan *plan, struct err *err)
 
 void rootfs_release(struct rootfs_plan *plan)
 {
+	replace_fd(&plan->source_root_fd, -1);
 	replace_fd(&plan->root_fd, -1);
 	replace_fd(&plan->proc_fd, -1);
 	for (size_t i = 0; i < plan->mount_count; i++) {

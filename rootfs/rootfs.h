@@ -45,6 +45,10 @@ struct rootfs_env {
 	bool new_netns;	   // sysfs can be mounted only by the owner of the network namespace
 	bool unified;	   // the host is cgroup v2 alone
 	bool no_pivot;	   // --no-pivot: MS_MOVE and chroot
+	bool keep_dev;	   // /dev is filled by somebody else: no devices and links
+	// Bind mounts show something of the root itself, as it is before anything is mounted in it:
+	// their sources are resolved inside.
+	bool own_sources;
 	const struct rootfs_cgroup *cgroups; // in the host's order; none: cgroup mounts are refused
 	size_t cgroup_count;
 };

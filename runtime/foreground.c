@@ -3,7 +3,7 @@
 #include "base/scope.h"
 #include "base/str.h"
 #include "base/sys.h"
-#include "runtime/console.h"
+#include "process/console.h"
 
 #include <fcntl.h>
 #include <poll.h>

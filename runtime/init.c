@@ -5,10 +5,10 @@
 #include "base/scope.h"
 #include "base/str.h"
 #include "namespaces/sysctl.h"
-#include "runtime/channel.h"
-#include "runtime/hooks.h"
+#include "process/channel.h"
+#include "process/hooks.h"
+#include "runtime/gate.h"
 
-#include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -110,25 +110,6 @@ static int run_start_hooks(struct creation *c, struct err *err)
 				err);
 }
 
-static void __attribute__((noreturn)) end_by(int sig)
-{
-	_exit(128 + sig);
-}
-
-// The first process of a pid namespace is deaf to signals that it has no handler for; but whoever
-// kills a container which waits at its gate means it. The program gets all of them as they were.
-static void obey_signals(void)
-{
-	static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM };
-
-	const struct sigaction end = { .sa_handler = end_by };
-	struct sigaction was;
-
-	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
-		if (sigaction(signals[i], NULL, &was) == 0 && was.sa_handler == SIG_DFL)
-			sigaction(signals[i], &end, NULL);
-}
-
 void init_start(struct creation *c)
 {
 	struct err err = { 0 };
@@ -137,7 +118,7 @@ void init_start(struct creation *c)
 	// shall not trace this process, which still has all rights. (Not earlier: limits are set
 	// through /proc/PID, which an ordinary user may write only while it is dumpable.)
 	prctl(PR_SET_DUMPABLE, 0);
-	obey_signals();
+	proc_obey_signals();
 	int conn = wait_for_start(c, &err);
 
 	if (conn < 0)

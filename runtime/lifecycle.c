@@ -4,9 +4,9 @@
 #include "base/scope.h"
 #include "base/str.h"
 #include "base/sys.h"
+#include "process/channel.h"
+#include "process/hooks.h"
 #include "runtime/activation.h"
-#include "runtime/channel.h"
-#include "runtime/hooks.h"
 
 #include <fcntl.h>
 #include <poll.h>

@@ -3,7 +3,7 @@
 #include "base/scope.h"
 #include "base/str.h"
 #include "oci-spec/spec.h"
-#include "runtime/console.h"
+#include "process/console.h"
 
 #include <fcntl.h>
 #include <unistd.h>

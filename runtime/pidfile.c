@@ -2,7 +2,7 @@
 
 #include "base/io.h"
 #include "base/scope.h"
-#include "runtime/console.h"
+#include "process/console.h"
 
 #include <fcntl.h>
 #include <limits.h>

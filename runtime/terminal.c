@@ -1,8 +1,8 @@
 #include "runtime/terminal.h"
 
 #include "base/scope.h"
-#include "runtime/channel.h"
-#include "runtime/console.h"
+#include "process/channel.h"
+#include "process/console.h"
 
 int terminal_route_open(struct terminal_route *route, bool terminal, bool foreground,
 			const char *console_socket, struct err *err)

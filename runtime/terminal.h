@@ -1,4 +1,4 @@
-// terminal: the way of a terminal's master from the process that opens it (runtime/console.h) to
+// terminal: the way of a terminal's master from the process that opens it (process/console.h) to
 // whoever relays it: the engine behind --console-socket, or moat itself in the foreground.
 #pragma once
 

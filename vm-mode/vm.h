@@ -37,6 +37,6 @@ int vm_prepare(const struct vm_config *config, struct vm **vm, struct err *err);
 // error.
 int vm_boot(struct vm *vm, struct err *err);
 
-// Lets the program start, tells so on `report_fd` (closed: it runs; else as in runtime/channel.h) and
+// Lets the program start, tells so on `report_fd` (closed: it runs; else as in process/channel.h) and
 // runs the machine to its end. Returns only on failure before the start.
 int vm_run(struct vm *vm, int report_fd, struct err *err);

@@ -2,7 +2,7 @@
 
 #include "base/scope.h"
 #include "runtime/activation.h"
-#include "runtime/channel.h"
+#include "runtime/gate.h"
 #include "runtime/lifecycle.h"
 
 static int run(const struct runtime *rt, const void *settings, const struct option_rest *rest,

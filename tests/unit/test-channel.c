@@ -1,5 +1,5 @@
 // The channel between the two sides of a creation.
-#include "runtime/channel.h"
+#include "process/channel.h"
 #include "tests/unit/tap.h"
 
 #include <unistd.h>

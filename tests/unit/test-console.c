@@ -1,5 +1,5 @@
 // The terminal and the foreground: moat between a caller (this test) and a process.
-#include "runtime/console.h"
+#include "process/console.h"
 #include "runtime/foreground.h"
 
 #include "base/io.h"

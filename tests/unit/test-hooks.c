@@ -1,5 +1,5 @@
 // The hooks' contract, with shell scripts as hooks.
-#include "runtime/hooks.h"
+#include "process/hooks.h"
 
 #include "base/str.h"
 #include "tests/unit/tap.h"

@@ -26,6 +26,7 @@ struct scenario {
 	const char *mounts; // JSON members of the mounts
 	const char *more;   // JSON members of linux
 	bool readonly, no_pivot, userns;
+	bool own_sources;
 	bool new_netns;	     // so the plan is told, wrongly
 	void (*setup)(void); // in the root, before
 	void (*look)(void);  // inside, after: says what it sees
@@ -125,6 +126,7 @@ static int apply(const struct scenario *scenario, struct err *err)
 		.rootfs = scenario->rootfs ? scenario->rootfs : "/root",
 		.no_pivot = scenario->no_pivot,
 		.userns = scenario->userns,
+		.own_sources = scenario->own_sources,
 		.new_netns = scenario->new_netns,
 		.cgroups = &cgroup,
 		.cgroup_count = 1,
@@ -299,6 +301,34 @@ static void test_real_places(void)
 	is_str(RUN(.mounts = BIND("/proc", "/proc/sys")),
 	       "error: mount /proc: only a procfs may be mounted there");
 	is_str(RUN(.mounts = BIND("/proc", "/proc")), "");
+}
+
+static void setup_shared(void)
+{
+	mkdir("/root/run", 0755), mkdir("/root/run/dir", 0755), mkdir("/root/dev", 0755);
+	put("/root/run/dir/in", "below");
+	put("/run", "not this");
+	// It leads to the world's own directory unless it is resolved inside.
+	(void)!symlink("/run", "/root/var");
+	mount("/root/run", "/root/run", NULL, MS_BIND, NULL);
+}
+
+static void look_shared(void)
+{
+	tell_file("/run/dir/in");
+	tell_file("/tmp/in");
+	tell_flags("/tmp");
+}
+
+static void test_own_sources(void)
+{
+	is_str(RUN(.mounts = MOUNT("/run", "tmpfs", "tmpfs", "") "," BIND(
+			   "/run/dir", "/var/dir") "," MOUNT("/tmp", "bind", "/run/dir",
+							     "'bind','nosuid','noexec'"),
+		   .own_sources = true, .setup = setup_shared, .look = look_shared),
+	       "/run/dir/in: \"below\";/tmp/in: \"below\";/tmp: nosuid noexec;");
+	is_str(RUN(.mounts = BIND("/x", "/src/file"), .own_sources = true),
+	       "error: mount /x: source /src/file in the root: no such file or directory");
 }
 
 // ---- options ----
@@ -622,6 +652,7 @@ int main(void)
 		return 1;
 	test_targets();
 	test_real_places();
+	test_own_sources();
 	test_options();
 	test_copyup();
 	test_idmap();

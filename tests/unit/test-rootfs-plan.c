@@ -274,6 +274,11 @@ static void test_devices(void)
 	text = plan_of(",'mounts':[{'destination':'/dev/','type':'bind','source':'/dev'}]", "",
 		       &plain);
 	ok(!strstr(text, "device") && !strstr(text, "dev-links"), "a bound /dev is left alone");
+
+	struct rootfs_env env = plain;
+	env.keep_dev = true;
+	text = plan_of("", "", &env);
+	ok(!strstr(text, "device") && !strstr(text, "dev-links"), "so is one to be kept");
 }
 
 static void test_bad_spec(void)

@@ -4,6 +4,10 @@
 
 #include <string.h>
 
+#define ERRNO_MAX  4095 // the kernel's
+#define SIGNAL_MAX 64
+#define DELETE	   0x7f
+
 static const struct rule {
 	enum proto_type type;
 	uint32_t min, max; // bytes of the payload
@@ -29,40 +33,48 @@ static const struct rule *find_rule(uint32_t type)
 	return NULL;
 }
 
-static int check_hello(const struct proto_hello *hello, struct err *err)
+static int check_hello(const void *payload, struct err *err)
 {
-	if (hello->version != PROTO_VERSION)
+	struct proto_hello hello;
+
+	memcpy(&hello, payload, sizeof(hello));
+	if (hello.version != PROTO_VERSION)
 		return err_set(err, EPROTO,
 			       "the agent speaks version %u of the protocol, this moat version %u",
-			       hello->version, PROTO_VERSION);
+			       hello.version, PROTO_VERSION);
 	return 0;
 }
 
 // The message goes to the user's terminal and to logs: it is text, and no more than that.
-static int check_failure(const struct proto_header *header, const struct proto_failure *failure,
-			 struct err *err)
+static int check_failure(const char *payload, size_t len, struct err *err)
 {
-	const size_t len = header->len - offsetof(struct proto_failure, message);
+	const char *message = payload + offsetof(struct proto_failure, message);
+	int32_t code;
 
-	if (failure->code <= 0 || failure->code > 4095)
+	len -= offsetof(struct proto_failure, message);
+	memcpy(&code, payload, sizeof(code));
+	if (code <= 0 || code > ERRNO_MAX)
 		return err_set(err, EPROTO, "the agent's FAILED has no error code");
-	if (memchr(failure->message, '\0', len) != failure->message + len - 1)
+	if (memchr(message, '\0', len) != message + len - 1)
 		return err_set(err, EPROTO, "the agent's FAILED isn't one whole text");
 	for (size_t i = 0; i + 1 < len; i++) {
-		const unsigned char c = (unsigned char)failure->message[i];
+		const unsigned char c = (unsigned char)message[i];
 
-		if (c < ' ' && c != '\n' && c != '\t')
+		if ((c < ' ' && c != '\n' && c != '\t') || c == DELETE)
 			return err_set(err, EPROTO, "the agent's FAILED has control characters");
 	}
 	return 0;
 }
 
-static int check_exit(const struct proto_exit *end, struct err *err)
+static int check_exit(const void *payload, struct err *err)
 {
-	if (end->status > 255 || end->signal > 64 ||
-	    (end->signal && end->status != 128 + end->signal))
+	struct proto_exit end;
+
+	memcpy(&end, payload, sizeof(end));
+	if (end.status > 255 || end.signal > SIGNAL_MAX ||
+	    (end.signal && end.status != 128 + end.signal))
 		return err_set(err, EPROTO, "the agent's EXIT makes no sense: status %u, signal %u",
-			       end->status, end->signal);
+			       end.status, end.signal);
 	return 0;
 }
 
@@ -82,7 +94,7 @@ int proto_check(const struct proto_header *header, const void *payload, struct e
 	case PROTO_HELLO:
 		return check_hello(payload, err);
 	case PROTO_FAILED:
-		return check_failure(header, payload, err);
+		return check_failure(payload, header->len, err);
 	case PROTO_EXIT:
 		return check_exit(payload, err);
 	case PROTO_PIDS:

@@ -1,4 +1,4 @@
-#include "runtime/console.h"
+#include "process/console.h"
 
 #include "base/io.h"
 #include "base/path.h"

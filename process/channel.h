@@ -18,15 +18,3 @@ void channel_fail(int fd, const struct err *err);
 // Waits for a message: 1 for `ok`, 0 at the end of the stream, negative errno with the peer's error
 // in *err.
 int channel_wait(int fd, struct err *err);
-
-// The gate: the listening socket `gate` in a container's directory, at which the init waits for
-// `moat start`. gate_open() makes the socket without a name, so that the init can inherit it;
-// gate_publish() gives it its name.
-int gate_open(struct err *err);
-int gate_publish(int fd, int dirfd, struct err *err);
-
-// In the init: waits for `start`. Returns the connection, which is a channel.
-int gate_wait(int fd, struct err *err);
-
-// In `start`: connects. Returns the connection; the init goes on when it gets `ok` on it.
-int gate_knock(int dirfd, struct err *err);

@@ -1,0 +1,44 @@
+// Frames from the guest: four numbers, then the payload. Whatever passes the check must be safe to
+// look into, as the host does.
+#include "vm-mode/proto/proto.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+// The payload in memory of exactly its size, so that reading beyond it shows.
+static void look(const struct proto_header *header, const uint8_t *data)
+{
+	char *payload = malloc(header->len ? header->len : 1);
+	struct err err = { 0 };
+
+	memcpy(payload, data, header->len);
+	if (proto_check(header, payload, &err) < 0) {
+		if (err.code != EPROTO || !*err.msg)
+			abort();
+	} else if (header->type == PROTO_FAILED) {
+		const size_t text = offsetof(struct proto_failure, message);
+
+		if (strlen(payload + text) != header->len - text - 1)
+			abort();
+	}
+	free(payload);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct proto_header header;
+	struct err err = { 0 };
+
+	if (size < sizeof(header))
+		return 0;
+	memcpy(&header, data, sizeof(header));
+	// The way of the host: the header alone, then with as many bytes as it says.
+	if (proto_check(&header, NULL, &err) == 0 && header.len > PROTO_TO_HOST_MAX)
+		abort();
+	header.len = (uint32_t)(size - sizeof(header));
+	if (proto_check(&header, NULL, &err) == 0)
+		look(&header, data + sizeof(header));
+	return 0;
+}

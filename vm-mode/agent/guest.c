@@ -1,0 +1,170 @@
+#include "vm-mode/agent/guest.h"
+
+#include "base/io.h"
+#include "base/log.h"
+#include "base/scope.h"
+#include "base/str.h"
+#include "namespaces/namespaces.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LIST_MAX      ((size_t)64 * 1024)
+#define CLOCK_SLACK_S 1 // the guest's clock may be off by so much
+
+// ---- modules ----
+
+static int load_module(int dir, const char *name, struct err *err)
+{
+	scope_fd int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_sys(err, "module %s", name);
+	if (syscall(SYS_finit_module, fd, "", 0) < 0 && errno != EEXIST)
+		return err_sys(err, "load module %s", name);
+	return 0;
+}
+
+// Only a distribution's kernel has any. One that can't be loaded is told of; what lacks it will fail.
+static void load_modules(void)
+{
+	scope_fd int dir = open("/modules", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	scope_free char *list = NULL;
+	struct err err;
+	char *next = NULL;
+
+	if (dir < 0)
+		return;
+	if (io_read_file(dir, "list", LIST_MAX, &list, NULL, &err) < 0) {
+		log_warn("%s", err.msg);
+		return;
+	}
+	for (char *name = strtok_r(list, "\n", &next); name; name = strtok_r(NULL, "\n", &next))
+		if (load_module(dir, name, &err) < 0)
+			log_warn("%s", err.msg);
+}
+
+// ---- mounts ----
+
+static const struct {
+	const char *type, *place, *data;
+	unsigned long flags;
+	bool optional; // a kernel without it will do
+} mounts[] = {
+	{ "proc", "/proc", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, false },
+	{ "sysfs", "/sys", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, false },
+	{ "devtmpfs", "/dev", "mode=755", MS_NOSUID, false },
+	{ "cgroup2", "/sys/fs/cgroup", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, true },
+};
+
+// The initramfs's root can't be left by pivot_root(2), as the container's init does: a tmpfs is put
+// upon it.
+static int leave_initramfs(struct err *err)
+{
+	if (mkdir("/root", 0755) < 0 && errno != EEXIST)
+		return err_sys(err, "make /root");
+	if (mount("tmpfs", "/root", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=1m") < 0)
+		return err_sys(err, "mount a root of its own");
+	if (chdir("/root") < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0)
+		return err_sys(err, "leave the initramfs");
+	return 0;
+}
+
+static int mount_all(struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(mounts); i++) {
+		if (!str_starts(mounts[i].place, "/sys/") && mkdir(mounts[i].place, 0755) < 0)
+			return err_sys(err, "make %s", mounts[i].place);
+		if (mount(mounts[i].type, mounts[i].place, mounts[i].type, mounts[i].flags,
+			  mounts[i].data) == 0)
+			continue;
+		if (!mounts[i].optional)
+			return err_sys(err, "mount %s", mounts[i].place);
+		log_warn("mount %s: %s", mounts[i].place, err_text(errno));
+	}
+	return 0;
+}
+
+// Descriptors 0 to 2 are the console's, if the kernel has found one in the archive; else nothing's,
+// and what is opened next must not become them.
+static void open_console(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/console", O_RDWR | O_NOCTTY);
+	while (fd >= 0 && fd < 2);
+	if (fd > 2)
+		close(fd);
+}
+
+int guest_prepare(struct err *err)
+{
+	struct err ignored;
+
+	umask(022);
+	load_modules();
+	if (leave_initramfs(err) < 0 || mount_all(err) < 0)
+		return -err->code;
+	open_console();
+	// Descriptor 2 will be the container's in its children.
+	return log_open("/dev/console", LOG_TEXT, LOG_WARN, &ignored) < 0 ? 0 : 0;
+}
+
+// ---- by the configuration ----
+
+static int mount_root(struct err *err)
+{
+	if (mkdir(GUEST_ROOT, 0755) < 0)
+		return err_sys(err, "make " GUEST_ROOT);
+	if (mount("root", GUEST_ROOT, "virtiofs", 0, "dax") == 0)
+		return 0;
+	if (mount("root", GUEST_ROOT, "virtiofs", 0, NULL) < 0)
+		return err_sys(err, "mount the shared root");
+	return 0;
+}
+
+// A guest without a clock of the host's begins in 1970.
+static void set_clock(uint64_t time_ns)
+{
+	const struct timespec now = { .tv_sec = (time_t)(time_ns / 1000000000),
+				      .tv_nsec = (long)(time_ns % 1000000000) };
+	struct timespec mine;
+
+	if (time_ns == 0 || clock_gettime(CLOCK_REALTIME, &mine) < 0 ||
+	    labs(mine.tv_sec - now.tv_sec) <= CLOCK_SLACK_S)
+		return;
+	if (clock_settime(CLOCK_REALTIME, &now) < 0)
+		log_warn("set the clock: %s", err_text(errno));
+}
+
+int guest_adapt(const struct agent_config *config, struct err *err)
+{
+	const char *hostname = config->hostname ? config->hostname : config->id;
+	struct err unimportant;
+
+	if (config->debug)
+		log_open("/dev/console", LOG_TEXT, LOG_DEBUG, &unimportant);
+	set_clock(config->time_ns);
+	if (sethostname(hostname, strlen(hostname)) < 0)
+		log_warn("hostname %s: %s", hostname, err_text(errno));
+	if (ns_raise_loopback(&unimportant) < 0)
+		log_warn("%s", unimportant.msg);
+	return mount_root(err);
+}
+
+// Not RB_POWER_OFF: without ACPI that only halts. What restarts a machine ends a virtual one: a reset
+// by the keyboard controller, or a triple fault.
+void guest_end(void)
+{
+	reboot(RB_AUTOBOOT);
+	_exit(1);
+}

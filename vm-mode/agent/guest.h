@@ -1,0 +1,20 @@
+// guest: what makes a freshly booted kernel a place for a container, and the end of it.
+#pragma once
+
+#include "base/err.h"
+#include "vm-mode/agent_config.h"
+
+// Where the shared root is mounted.
+#define GUEST_ROOT "/container"
+
+// Leaves the initramfs for a root that pivot_root(2) works from; mounts the kernel's file systems and
+// cgroup v2; loads the modules that the archive has, in the order of its file modules/list. For pid 1
+// of a guest, first.
+int guest_prepare(struct err *err);
+
+// What the configuration says of the guest itself: mounts the root that the host shares (virtio-fs,
+// tag `root`, with DAX where it can be had), hostname, clock, loopback interface.
+int guest_adapt(const struct agent_config *config, struct err *err);
+
+// Ends the machine.
+void guest_end(void) __attribute__((noreturn));
