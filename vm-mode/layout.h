@@ -45,6 +45,14 @@
 #define LAYOUT_WINDOW_ALIGN (UINT64_C(1) << 30)
 #define LAYOUT_MEMORY_MAX   (UINT64_C(1) << 40) // of RAM, and of the DAX window
 #define LAYOUT_IOAPIC_PINS  24
-#define LAYOUT_IRQ_FIRST    5 // 0 to 4: timer, keyboard, cascade, serial lines
-#define LAYOUT_DEVICES_MAX  (LAYOUT_IOAPIC_PINS - LAYOUT_IRQ_FIRST)
 #define LAYOUT_VCPUS_MAX    64
+
+// Ports. A byte written to the first is the guest's orderly end, with that status.
+#define LAYOUT_PORT_EXIT   0x500
+#define LAYOUT_PORT_SERIAL 0x3f8 // eight of them
+#define LAYOUT_PORT_I8042  0x64
+
+// The lines of virtio devices, in the order of their windows: those of no device that a PC has where
+// a kernel does not ask first (timer, keyboard, cascade, serial lines, clock, mouse, FPU, disks).
+static const uint8_t layout_irqs[] = { 5, 6, 7, 10, 11, 16, 17, 18, 19, 20, 21, 22, 23 };
+#define LAYOUT_DEVICES_MAX sizeof(layout_irqs)

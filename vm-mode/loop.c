@@ -2,6 +2,8 @@
 
 #include "base/scope.h"
 
+#include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 
@@ -9,11 +11,22 @@
 
 struct loop {
 	int epoll_fd;
+	pthread_mutex_t mutex;
 	bool stop;
 	// What epoll told last, so that a source that goes is not called any more.
 	struct epoll_event batch[BATCH_MAX];
 	int batch_count;
 };
+
+static void init_mutex(pthread_mutex_t *mutex)
+{
+	pthread_mutexattr_t attr;
+
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(mutex, &attr);
+	pthread_mutexattr_destroy(&attr);
+}
 
 int loop_create(struct loop **loop, struct err *err)
 {
@@ -24,6 +37,8 @@ int loop_create(struct loop **loop, struct err *err)
 	made->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (made->epoll_fd < 0)
 		return err_sys(err, "event loop");
+	init_mutex(&made->mutex);
+	pthread_mutex_lock(&made->mutex);
 	*loop = take_ptr(&made);
 	return 0;
 }
@@ -33,6 +48,8 @@ void loop_free(struct loop *loop)
 	if (!loop)
 		return;
 	close(loop->epoll_fd);
+	pthread_mutex_unlock(&loop->mutex);
+	pthread_mutex_destroy(&loop->mutex);
 	free(loop);
 }
 
@@ -58,9 +75,26 @@ void loop_unwatch(struct loop *loop, struct loop_source *source)
 			loop->batch[i].data.ptr = NULL;
 }
 
+void loop_lock(struct loop *loop)
+{
+	pthread_mutex_lock(&loop->mutex);
+}
+
+void loop_unlock(struct loop *loop)
+{
+	pthread_mutex_unlock(&loop->mutex);
+}
+
 int loop_once(struct loop *loop, int timeout_ms, struct err *err)
 {
-	int count = epoll_wait(loop->epoll_fd, loop->batch, BATCH_MAX, timeout_ms);
+	struct pollfd wait = { .fd = loop->epoll_fd, .events = POLLIN };
+
+	// What is ready is asked for under the lock: else another thread might remove a source
+	// between its being told of and its being called.
+	loop_unlock(loop);
+	poll(&wait, 1, timeout_ms);
+	loop_lock(loop);
+	int count = epoll_wait(loop->epoll_fd, loop->batch, BATCH_MAX, 0);
 
 	if (count < 0 && errno != EINTR)
 		return err_sys(err, "wait for events");

@@ -2,6 +2,11 @@
 //
 // Thin over epoll(7). A source is a descriptor with a function; the structure is its owner's, who
 // removes it before it goes. Handlers may add and remove sources, also their own.
+//
+// All that handlers touch is under one lock, the loop's. The thread that has made the loop holds it
+// always but while it waits for events, so that only the other threads (a vCPU that accesses a
+// device) need think of it: they bracket what they do by loop_lock() and loop_unlock(), and it is as
+// if a handler did it.
 #pragma once
 
 #include "base/err.h"
@@ -30,6 +35,11 @@ void loop_unwatch(struct loop *loop, struct loop_source *source);
 // Waits at most `timeout_ms` (-1: for ever) and calls the handlers of what is ready. 0, or negative
 // errno.
 int loop_once(struct loop *loop, int timeout_ms, struct err *err);
+
+// For other threads; and for the loop's own to let others in while it waits for them. The lock is
+// recursive.
+void loop_lock(struct loop *loop);
+void loop_unlock(struct loop *loop);
 
 // Until loop_stop().
 int loop_run(struct loop *loop, struct err *err);

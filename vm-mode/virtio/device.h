@@ -1,8 +1,12 @@
 // device: what a virtio device is to the transport, and what a device has of the machine.
 //
 // A device is a `struct device` at the head of its own structure, with a table of operations. It
-// runs in the machine's event loop, one call at a time, and needs no locks. All it may touch comes
-// in its `struct dev_env`.
+// runs under the lock of the machine's event loop (vm-mode/loop.h), one call at a time, and needs
+// none of its own; a call may come on the thread of a vCPU. All it may touch comes in its `struct
+// dev_env`, which the transport fills in.
+//
+// A device whose queues another process serves has no `kick`. It hands that process the queues'
+// setups and kick_fds when it is started, and env.irq's two descriptors.
 //
 // VIRTIO 1.2, "Basic Facilities of a Virtio Device" (2).
 #pragma once
@@ -23,6 +27,9 @@
 struct dev_irq {
 	atomic_uint *status;
 	int fd; // -1 in tests
+	// A memory file of one page, `status` its first four bytes, if the device has no `kick`;
+	// else -1.
+	int status_fd;
 };
 
 // For used buffers. (A change of the configuration is the transport's to tell.)
@@ -52,7 +59,7 @@ struct device_ops {
 	int (*start)(struct device *dev, struct err *err);
 
 	// The driver has kicked the queue. The device takes what it can; an error (a broken queue
-	// too) costs the guest the device.
+	// too) costs the guest the device. NULL: another process listens to kick_fds.
 	int (*kick)(struct device *dev, unsigned int queue, struct err *err);
 
 	// The guest has reset it, or it is broken: forgets all that is under way. What it got at its
@@ -68,9 +75,15 @@ struct device {
 	struct dev_env env;
 	uint64_t driver_features; // agreed on, when started
 	bool started;
-	struct queue queues[DEVICE_QUEUES_MAX];
+	struct queue queues[DEVICE_QUEUES_MAX]; // not ready where the driver doesn't use it
+	int kick_fds[DEVICE_QUEUES_MAX];	// eventfds of the transport's
+	void *transport;
 	// Set by the transport: tells the guest that the configuration has changed, or that the
 	// device is broken. For what happens outside of a kick.
 	void (*config_changed)(struct device *dev);
 	void (*fail)(struct device *dev, const struct err *err);
 };
+
+// Has `kick` called again for this queue, after what else waits in the loop: a device that stops with
+// chains left, so that a driver that never runs dry doesn't have the VMM to itself.
+void dev_kick_again(struct device *dev, unsigned int queue);

@@ -66,8 +66,10 @@ int queue_init(struct queue *queue, const struct guest_memory *memory,
 	queue->avail = guest_ptr(memory, setup->avail, (3 + size) * sizeof(uint16_t));
 	queue->used = guest_ptr(memory, setup->used,
 				3 * sizeof(uint16_t) + size * sizeof(struct vring_used_elem));
-	if (!queue->desc || !queue->avail || !queue->used)
+	if (!queue->desc || !queue->avail || !queue->used) {
+		queue->desc = NULL; // not ready
 		return err_set(err, EINVAL, "the parts of a queue are not in memory");
+	}
 	return 0;
 }
 

@@ -1,0 +1,115 @@
+// fuzz-mmio: any accesses to the registers of a virtio device, with any bytes in the rings.
+//
+// The input is a row of records of eight bytes: what to do, where, and a value.
+#include "tests/unit/echo.h"
+#include "tests/unit/vring.h"
+#include "vm-mode/virtio/mmio.h"
+
+#include <linux/virtio_config.h>
+#include <linux/virtio_mmio.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const uint16_t registers[] = {
+	VIRTIO_MMIO_STATUS,
+	VIRTIO_MMIO_DEVICE_FEATURES_SEL,
+	VIRTIO_MMIO_DRIVER_FEATURES_SEL,
+	VIRTIO_MMIO_DRIVER_FEATURES,
+	VIRTIO_MMIO_QUEUE_SEL,
+	VIRTIO_MMIO_QUEUE_NUM,
+	VIRTIO_MMIO_QUEUE_READY,
+	VIRTIO_MMIO_QUEUE_NOTIFY,
+	VIRTIO_MMIO_INTERRUPT_ACK,
+	VIRTIO_MMIO_QUEUE_DESC_LOW,
+	VIRTIO_MMIO_QUEUE_DESC_HIGH,
+	VIRTIO_MMIO_QUEUE_AVAIL_LOW,
+	VIRTIO_MMIO_QUEUE_AVAIL_HIGH,
+	VIRTIO_MMIO_QUEUE_USED_LOW,
+	VIRTIO_MMIO_QUEUE_USED_HIGH,
+	VIRTIO_MMIO_SHM_SEL,
+};
+
+static struct vring_test ring;
+static struct echo echo;
+
+static void set(struct mmio *mmio, uint64_t offset, uint32_t value)
+{
+	mmio_write(mmio, offset, &value, sizeof(value));
+}
+
+// What takes a fuzzer long to find.
+static void drive(struct mmio *mmio)
+{
+	set(mmio, VIRTIO_MMIO_STATUS, 0);
+	set(mmio, VIRTIO_MMIO_STATUS, 3);
+	set(mmio, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
+	set(mmio, VIRTIO_MMIO_DRIVER_FEATURES, 1);
+	set(mmio, VIRTIO_MMIO_STATUS, 11);
+	set(mmio, VIRTIO_MMIO_QUEUE_NUM, ECHO_SIZE);
+	set(mmio, VIRTIO_MMIO_QUEUE_DESC_LOW, (uint32_t)ring.setup.desc);
+	set(mmio, VIRTIO_MMIO_QUEUE_AVAIL_LOW, (uint32_t)ring.setup.avail);
+	set(mmio, VIRTIO_MMIO_QUEUE_USED_LOW, (uint32_t)ring.setup.used);
+	set(mmio, VIRTIO_MMIO_QUEUE_READY, 1);
+	set(mmio, VIRTIO_MMIO_STATUS, 15);
+}
+
+static void act(struct mmio *mmio, const uint8_t record[8])
+{
+	const size_t lens[] = { 1, 2, 4, 8 };
+	uint8_t bytes[8] = { 0 };
+	uint16_t where;
+	uint32_t value;
+
+	memcpy(&where, record + 2, 2);
+	memcpy(&value, record + 4, 4);
+	switch (record[0] % 6) {
+	case 0:
+		set(mmio, registers[record[1] % (sizeof(registers) / sizeof(*registers))], value);
+		break;
+	case 1:
+		memcpy(bytes, record, 8);
+		mmio_write(mmio, where % 4088, bytes, lens[record[1] % 4]);
+		break;
+	case 2:
+		mmio_read(mmio, where % 4088, bytes, lens[record[1] % 4]);
+		break;
+	case 3: // descriptors and the available ring
+		memcpy(ring.ram + VRING_DESC + where % (VRING_USED - VRING_DESC - 4), record + 4,
+		       4);
+		break;
+	case 4:
+		ring.avail->ring[record[1] % ECHO_SIZE] = where % (ECHO_SIZE + 1);
+		ring.avail->idx++;
+		break;
+	case 5:
+		drive(mmio);
+		break;
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct loop *loop;
+	struct mmio *mmio;
+	struct err err;
+
+	if (!loop) {
+		vring_test_init(&ring, ECHO_SIZE, 0);
+		if (loop_create(&loop, &err) < 0)
+			abort();
+	}
+	memset(ring.ram + VRING_DESC, 0, 3 * 4096);
+	echo = (struct echo){ .device.ops = &echo_ops };
+	const struct mmio_setup setup = { .memory = &ring.memory,
+					  .loop = loop,
+					  .name = "echo",
+					  .irq_fd = -1,
+					  .windows = {
+						  { .id = 1, .gpa = 1 << 30, .size = 4096 } } };
+	if (mmio_create(&mmio, &echo.device, &setup, &err) < 0)
+		abort();
+	for (; size >= 8; data += 8, size -= 8)
+		act(mmio, data);
+	mmio_free(mmio);
+	return 0;
+}

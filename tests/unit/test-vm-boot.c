@@ -1,0 +1,336 @@
+// Loading a kernel: good ones, broken ones, and the tables beside it.
+#include "vm-mode/boot.h"
+#include "vm-mode/cmdline.h"
+#include "vm-mode/layout.h"
+#include "vm-mode/mptable.h"
+
+#include "base/scope.h"
+#include "tests/unit/tap.h"
+
+#include <asm/bootparam.h>
+#include <elf.h>
+#include <stddef.h>
+#include <sys/mman.h>
+
+#define MEMORY	(UINT64_C(32) << 20)
+#define KERNEL	(UINT64_C(16) << 20)
+#define CONTENT "the kernel"
+
+static struct guest_memory memory;
+static struct err err;
+
+static void begin(uint64_t bytes)
+{
+	if (guest_memory_create(&memory, bytes, &err) < 0)
+		printf("# %s\n", err.msg);
+}
+
+static int make_file(const void *data, size_t len)
+{
+	int fd = memfd_create("test", MFD_CLOEXEC);
+
+	if (fd < 0 || write(fd, data, len) != (ssize_t)len)
+		printf("# a file could not be made\n");
+	return fd;
+}
+
+// ---- images ----
+
+struct elf_image {
+	Elf64_Ehdr head;
+	Elf64_Phdr segments[2];
+	char pad[1024];
+	char content[64];
+};
+
+static struct elf_image good_elf(void)
+{
+	struct elf_image image = {
+		.head = { .e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, 1 },
+			  .e_type = ET_EXEC,
+			  .e_machine = EM_X86_64,
+			  .e_entry = KERNEL + 4,
+			  .e_phoff = offsetof(struct elf_image, segments),
+			  .e_phentsize = sizeof(Elf64_Phdr),
+			  .e_phnum = 2 },
+		.segments = { { .p_type = PT_NOTE, .p_paddr = 5, .p_filesz = UINT64_MAX },
+			      { .p_type = PT_LOAD,
+				.p_offset = offsetof(struct elf_image, content),
+				.p_paddr = KERNEL,
+				.p_filesz = sizeof(image.content),
+				.p_memsz = 8192 } },
+		.content = CONTENT,
+	};
+	return image;
+}
+
+struct bz_image {
+	char sector[0x1f1];
+	struct setup_header header;
+	char rest[5 * 512 - 0x1f1 - sizeof(struct setup_header)];
+	char content[1024];
+};
+
+static struct bz_image good_bz(void)
+{
+	return (struct bz_image){ .header = { .setup_sects = 4,
+					      .boot_flag = 0xaa55,
+					      .header = 0x53726448,
+					      .version = 0x020f,
+					      .loadflags = LOADED_HIGH,
+					      .xloadflags = XLF_KERNEL_64,
+					      .initrd_addr_max = 0x7fffffff,
+					      .pref_address = KERNEL,
+					      .init_size = 1 << 20 },
+				  .content = CONTENT };
+}
+
+static int load(const void *image, size_t len, uint64_t *entry)
+{
+	scope_fd int fd = make_file(image, len);
+	const struct boot boot = { .memory = &memory,
+				   .kernel_fd = fd,
+				   .initrd_fds = { -1, -1 },
+				   .cmdline = "a=b",
+				   .vcpus = 1 };
+
+	return boot_load(&boot, entry, &err);
+}
+
+// Each case changes one field of a good image.
+#define CASE(make, change, code, message)                          \
+	do {                                                       \
+		__typeof__(make()) image = make();                 \
+		uint64_t entry;                                    \
+                                                                   \
+		change;                                            \
+		is_int(load(&image, sizeof(image), &entry), code); \
+		is_str(err.msg, message);                          \
+	} while (0)
+
+static void test_elf(void)
+{
+	const struct elf_image good = good_elf();
+	uint64_t where = 0;
+
+	begin(MEMORY);
+	is_int(load(&good, sizeof(good), &where), 0);
+	is_int((long long)where, KERNEL + 4);
+	is_str(guest_ptr(&memory, KERNEL, sizeof(CONTENT)), CONTENT);
+
+	const char *beyond = "kernel: a segment lies beyond the end of the file";
+	CASE(good_elf, image.head.e_machine = EM_AARCH64, -ENOEXEC, "kernel: not for x86-64");
+	CASE(good_elf, image.head.e_ident[EI_CLASS] = 1, -ENOEXEC, "kernel: not for x86-64");
+	CASE(good_elf, image.head.e_type = ET_REL, -ENOEXEC, "kernel: not an executable");
+	const char *table = "kernel: its table of segments is broken";
+	CASE(good_elf, image.head.e_phnum = 0, -ENOEXEC, table);
+	CASE(good_elf, image.head.e_phnum = 65, -ENOEXEC, table);
+	CASE(good_elf, image.head.e_phentsize = 8, -ENOEXEC, table);
+	CASE(good_elf, image.head.e_phoff = UINT64_MAX - 8, -ENOEXEC, table);
+	CASE(good_elf, image.head.e_phoff = 1 << 30, -ENOEXEC, "kernel: it is cut short");
+	CASE(good_elf, image.segments[1].p_filesz = 8193, -ENOEXEC, beyond);
+	CASE(good_elf, image.segments[1].p_filesz++, -ENOEXEC, beyond);
+	CASE(good_elf, image.segments[1].p_offset = UINT64_MAX, -ENOEXEC, beyond);
+	CASE(good_elf, image.segments[1].p_paddr = 0, -ENOEXEC,
+	     "kernel: a segment at 0x0, below 1 MiB");
+	CASE(good_elf, image.segments[1].p_paddr = MEMORY - 4096, -ENOMEM,
+	     "kernel: 8192 bytes at 0x1fff000 do not fit in the guest's memory");
+	CASE(good_elf, image.segments[1].p_memsz = UINT64_MAX, -ENOMEM,
+	     "kernel: 18446744073709551615 bytes at 0x1000000 do not fit in the guest's memory");
+	CASE(good_elf, image.segments[1].p_paddr = LAYOUT_HOLE_END, -ENOMEM,
+	     "kernel: 8192 bytes at 0x100000000 do not fit in the guest's memory");
+	const char *no_entry = "kernel: its entry 0x1000040 is in none of its segments";
+	CASE(good_elf, image.head.e_entry = KERNEL + 64, -ENOEXEC, no_entry);
+	guest_memory_free(&memory);
+}
+
+static void test_bzimage(void)
+{
+	const struct bz_image good = good_bz();
+	uint64_t where = 0;
+
+	begin(MEMORY);
+	is_int(load(&good, sizeof(good), &where), 0);
+	is_int((long long)where, KERNEL + 0x200);
+	is_str(guest_ptr(&memory, KERNEL, sizeof(CONTENT)), CONTENT);
+	const struct boot_params *params = guest_ptr(&memory, LAYOUT_BOOT_PARAMS, 4096);
+	is_int(params->hdr.header, 0x53726448);
+	is_int(params->hdr.init_size, 1 << 20);
+
+	const char *no_kernel = "kernel: neither an ELF vmlinux nor a bzImage";
+	CASE(good_bz, image.header.boot_flag = 0, -ENOEXEC, no_kernel);
+	CASE(good_bz, image.header.header = 1, -ENOEXEC, no_kernel);
+	CASE(good_bz, image.header.version = 0x20b, -ENOEXEC,
+	     "kernel: boot protocol 2.11, 2.12 is needed");
+	CASE(good_bz, image.header.xloadflags = 0, -ENOEXEC, "kernel: it has no 64-bit entry");
+	CASE(good_bz, image.header.setup_sects = 6, -ENOEXEC, "kernel: it is cut short");
+	CASE(good_bz, image.header.setup_sects = 255, -ENOEXEC, "kernel: it is cut short");
+	CASE(good_bz, image.header.pref_address = 0, -ENOMEM,
+	     "kernel: 1048576 bytes at 0x0 do not fit in the guest's memory");
+	CASE(good_bz, image.header.init_size = 17 << 20, -ENOMEM,
+	     "kernel: 17825792 bytes at 0x1000000 do not fit in the guest's memory");
+	CASE(good_bz, image.header.pref_address = UINT64_MAX, -ENOMEM,
+	     "kernel: 1048576 bytes at 0xffffffffffffffff do not fit in the guest's memory");
+	is_int(load(&good, 700, &where), -ENOEXEC);
+	is_int(load(&good, 0, &where), -ENOEXEC);
+	guest_memory_free(&memory);
+}
+
+// Any change of a few bytes is loaded or refused, but never more than that.
+static void test_mutations(void)
+{
+	struct elf_image elf = good_elf();
+	struct bz_image bz = good_bz();
+	uint32_t random = 1;
+	uint64_t entry;
+	int done_right = 0;
+
+	begin(MEMORY);
+	for (int turn = 0; turn < 1000; turn++) {
+		struct elf_image bad_elf = elf;
+		struct bz_image bad_bz = bz;
+
+		for (int i = 0; i < 3; i++) {
+			random = random * 1664525 + 1013904223;
+			((char *)&bad_elf)[(random >> 8) % (sizeof(Elf64_Ehdr) + 112)] =
+				(char)(random >> 24);
+			((char *)&bad_bz)[0x1f1 + (random >> 8) % sizeof(struct setup_header)] =
+				(char)(random >> 24);
+		}
+		int got = load(&bad_elf, sizeof(bad_elf), &entry);
+		done_right += got == 0 || got == -ENOEXEC || got == -ENOMEM;
+		got = load(&bad_bz, sizeof(bad_bz), &entry);
+		done_right += got == 0 || got == -ENOEXEC || got == -ENOMEM;
+	}
+	is_int(done_right, 2000);
+	guest_memory_free(&memory);
+}
+
+// ---- what goes with it ----
+
+static void test_initrds(void)
+{
+	struct elf_image image = good_elf();
+	scope_fd int kernel = make_file(&image, sizeof(image));
+	scope_fd int first = make_file("12345", 5);
+	scope_fd int second = make_file("abc", 3);
+	struct boot boot = { .memory = &memory,
+			     .kernel_fd = kernel,
+			     .initrd_fds = { first, second },
+			     .cmdline = "a=b",
+			     .vcpus = 2 };
+	uint64_t entry;
+
+	begin(MEMORY);
+	is_int(boot_load(&boot, &entry, &err), 0);
+	const struct boot_params *params = guest_ptr(&memory, LAYOUT_BOOT_PARAMS, 4096);
+	is_int(params->hdr.ramdisk_size, 12);
+	is_int(params->hdr.ramdisk_image, MEMORY - 4096);
+	ok(memcmp(guest_ptr(&memory, MEMORY - 4096, 12), "12345\0\0\0abc\0", 12) == 0,
+	   "one behind the other, aligned");
+	is_str(guest_ptr(&memory, params->hdr.cmd_line_ptr, 4), "a=b");
+	is_int(params->hdr.type_of_loader, 0xff);
+	is_int(params->e820_entries, 4);
+	is_int((long long)params->e820_table[3].addr, 1 << 20);
+	is_int((long long)params->e820_table[3].size, MEMORY - (1 << 20));
+
+	boot.initrd_fds[0] = -1;
+	is_int(boot_load(&boot, &entry, &err), 0);
+	is_int(params->hdr.ramdisk_size, 4);
+
+	is_int(ftruncate(second, (off_t)(MEMORY - KERNEL - 8192)), 0);
+	is_int(boot_load(&boot, &entry, &err), 0);
+	is_int(ftruncate(second, (off_t)(MEMORY - KERNEL - 8192 + 1)), 0);
+	is_int(boot_load(&boot, &entry, &err), -ENOMEM);
+	is_int(ftruncate(second, INT64_MAX / 2), 0);
+	is_int(boot_load(&boot, &entry, &err), -ENOMEM);
+	is_str(err.msg, "second initramfs: it is too large");
+	int ends[2];
+	is_int(pipe(ends), 0);
+	boot.initrd_fds[1] = ends[0];
+	is_int(boot_load(&boot, &entry, &err), -EINVAL);
+	is_str(err.msg, "second initramfs: not a regular file");
+	close(ends[0]);
+	close(ends[1]);
+	guest_memory_free(&memory);
+
+	// Memory on both sides of the hole; and too little.
+	begin(LAYOUT_HOLE + MEMORY);
+	boot.initrd_fds[1] = -1;
+	is_int(boot_load(&boot, &entry, &err), 0);
+	params = guest_ptr(&memory, LAYOUT_BOOT_PARAMS, 4096);
+	is_int(params->e820_entries, 5);
+	is_int((long long)params->e820_table[4].addr, LAYOUT_HOLE_END);
+	is_int((long long)params->e820_table[4].size, MEMORY);
+	guest_memory_free(&memory);
+	begin(4096);
+	is_int(boot_load(&boot, &entry, &err), -ENOMEM);
+	guest_memory_free(&memory);
+}
+
+static uint8_t sum(const void *data, size_t len)
+{
+	uint8_t all = 0;
+
+	for (size_t i = 0; i < len; i++)
+		all += ((const uint8_t *)data)[i];
+	return all;
+}
+
+static void test_mptable(void)
+{
+	begin(MEMORY);
+	is_int(mptable_write(&memory, 0, &err), -EINVAL);
+	is_int(mptable_write(&memory, LAYOUT_VCPUS_MAX + 1, &err), -EINVAL);
+	is_int(mptable_write(&memory, 3, &err), 0);
+	const uint8_t *table = guest_ptr(&memory, LAYOUT_MP_TABLE, LAYOUT_MP_TABLE_SIZE);
+	ok(memcmp(table, "_MP_", 4) == 0 && sum(table, 16) == 0, "the pointer");
+	const uint16_t len = (uint16_t)(table[20] | table[21] << 8);
+	ok(memcmp(table + 16, "PCMP", 4) == 0 && sum(table + 16, len) == 0, "the table");
+	is_int(len, 44 + 3 * 20 + 8 + 8 + 24 * 8 + 2 * 8);
+	is_int(table[16 + 34], 3 + 1 + 1 + 24 + 2);
+	const uint8_t *second = table + 16 + 44 + 20;
+	ok(second[0] == 0 && second[1] == 1 && second[3] == 1, "the second processor");
+	guest_memory_free(&memory);
+}
+
+static void test_cmdline(void)
+{
+	const struct cmdline_device devices[] = { { 0xd0000000, 5 }, { 0xd0001000, 6 } };
+	struct cmdline cmdline = { .devices = devices, .count = 2, .parameters = "root=x" };
+	char long_one[LAYOUT_CMDLINE_MAX + 1] = "";
+
+	scope_text struct text text = { 0 };
+	is_int(cmdline_make(&cmdline, &text, &err), 0);
+	ok(str_starts(text.str, "console=hvc0 "), "it begins with the console");
+	ok(str_ends(text.str, " quiet virtio_mmio.device=4K@0xd0000000:5 "
+			      "virtio_mmio.device=4K@0xd0001000:6 root=x"),
+	   "devices, then the operator's");
+	scope_text struct text loud = { 0 };
+	cmdline = (struct cmdline){ .debug = true };
+	is_int(cmdline_make(&cmdline, &loud, &err), 0);
+	ok(strstr(loud.str, " earlyprintk=ttyS0") && !strstr(loud.str, "quiet"), "all of it");
+
+	scope_text struct text bad = { 0 };
+	cmdline.parameters = "a\nb";
+	is_int(cmdline_make(&cmdline, &bad, &err), -EINVAL);
+	scope_text struct text full = { 0 };
+	memset(long_one, 'x', LAYOUT_CMDLINE_MAX - loud.len - 2);
+	cmdline.parameters = long_one;
+	is_int(cmdline_make(&cmdline, &full, &err), 0);
+	is_int((long long)full.len, LAYOUT_CMDLINE_MAX - 1);
+	scope_text struct text over = { 0 };
+	strcat(long_one, "x");
+	is_int(cmdline_make(&cmdline, &over, &err), -E2BIG);
+}
+
+int main(void)
+{
+	test_elf();
+	test_bzimage();
+	test_mutations();
+	test_initrds();
+	test_mptable();
+	test_cmdline();
+	return done();
+}

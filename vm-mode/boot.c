@@ -1,0 +1,321 @@
+#include "vm-mode/boot.h"
+
+#include "base/str.h"
+#include "vm-mode/layout.h"
+#include "vm-mode/mptable.h"
+
+#include <asm/bootparam.h>
+#include <elf.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PAGE_BYTES    UINT64_C(4096)
+#define SECTOR_BYTES  512
+#define SEGMENTS_MAX  64
+#define BOOT_FLAG     0xaa55
+#define HEADER_MAGIC  0x53726448 // "HdrS"
+#define PROTOCOL_MIN  0x020c	 // has xloadflags
+#define LOADER_OTHER  0xff
+#define ENTRY_64      0x200
+#define E820_RAM      1
+#define E820_RESERVED 2
+
+// A kernel that has been loaded.
+struct loaded {
+	struct setup_header header; // for the zero page
+	uint64_t entry, end;	    // of what must not be overwritten
+};
+
+// ---- reading files into the guest ----
+
+static int file_size(int fd, const char *name, uint64_t *size, struct err *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return err_sys(err, "%s: stat", name);
+	if (!S_ISREG(st.st_mode))
+		return err_set(err, EINVAL, "%s: not a regular file", name);
+	*size = (uint64_t)st.st_size;
+	return 0;
+}
+
+static int read_at(int fd, const char *name, void *data, size_t len, uint64_t offset,
+		   struct err *err)
+{
+	for (size_t done = 0; done < len;) {
+		ssize_t n = pread(fd, (char *)data + done, len - done, (off_t)(offset + done));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(err, "%s: read", name);
+		if (n == 0)
+			return err_set(err, ENOEXEC, "%s: it is cut short", name);
+		done += (size_t)n;
+	}
+	return 0;
+}
+
+// The end of the RAM below the hole.
+static uint64_t low_end(const struct guest_memory *memory)
+{
+	return memory->ranges[0].gpa + memory->ranges[0].size;
+}
+
+// A place for the kernel: all in low memory, and not where the tables are.
+static bool is_place(const struct guest_memory *memory, uint64_t gpa, uint64_t size)
+{
+	return gpa >= LAYOUT_HIGH_MEMORY && gpa < low_end(memory) && size <= low_end(memory) - gpa;
+}
+
+// ---- vmlinux ----
+
+static int check_elf(const Elf64_Ehdr *elf, struct err *err)
+{
+	if (elf->e_ident[EI_CLASS] != ELFCLASS64 || elf->e_ident[EI_DATA] != ELFDATA2LSB ||
+	    elf->e_machine != EM_X86_64)
+		return err_set(err, ENOEXEC, "kernel: not for x86-64");
+	if (elf->e_type != ET_EXEC && elf->e_type != ET_DYN)
+		return err_set(err, ENOEXEC, "kernel: not an executable");
+	if (elf->e_phentsize != sizeof(Elf64_Phdr) || elf->e_phnum == 0 ||
+	    elf->e_phnum > SEGMENTS_MAX || elf->e_phoff > INT64_MAX / 2)
+		return err_set(err, ENOEXEC, "kernel: its table of segments is broken");
+	return 0;
+}
+
+static int load_segment(const struct boot *boot, const Elf64_Phdr *segment, uint64_t file_bytes,
+			struct err *err)
+{
+	if (segment->p_filesz > segment->p_memsz || segment->p_offset > file_bytes ||
+	    segment->p_filesz > file_bytes - segment->p_offset)
+		return err_set(err, ENOEXEC, "kernel: a segment lies beyond the end of the file");
+	if (segment->p_paddr < LAYOUT_HIGH_MEMORY)
+		return err_set(err, ENOEXEC, "kernel: a segment at 0x%llx, below 1 MiB",
+			       (unsigned long long)segment->p_paddr);
+	if (!is_place(boot->memory, segment->p_paddr, segment->p_memsz))
+		return err_set(err, ENOMEM,
+			       "kernel: %llu bytes at 0x%llx do not fit in the guest's memory",
+			       (unsigned long long)segment->p_memsz,
+			       (unsigned long long)segment->p_paddr);
+	if (segment->p_filesz == 0)
+		return 0;
+	return read_at(boot->kernel_fd, "kernel",
+		       guest_ptr(boot->memory, segment->p_paddr, segment->p_filesz),
+		       segment->p_filesz, segment->p_offset, err);
+}
+
+static int load_elf(const struct boot *boot, const Elf64_Ehdr *elf, uint64_t file_bytes,
+		    struct loaded *loaded, struct err *err)
+{
+	Elf64_Phdr segments[SEGMENTS_MAX];
+	bool entry_loaded = false;
+
+	if (check_elf(elf, err) < 0 ||
+	    read_at(boot->kernel_fd, "kernel", segments, elf->e_phnum * sizeof(*segments),
+		    elf->e_phoff, err) < 0)
+		return -err->code;
+	for (size_t i = 0; i < elf->e_phnum; i++) {
+		const Elf64_Phdr *segment = &segments[i];
+
+		if (segment->p_type != PT_LOAD || segment->p_memsz == 0)
+			continue;
+		if (load_segment(boot, segment, file_bytes, err) < 0)
+			return -err->code;
+		if (elf->e_entry >= segment->p_paddr &&
+		    elf->e_entry - segment->p_paddr < segment->p_filesz)
+			entry_loaded = true;
+		if (segment->p_paddr + segment->p_memsz > loaded->end)
+			loaded->end = segment->p_paddr + segment->p_memsz;
+	}
+	if (!entry_loaded)
+		return err_set(err, ENOEXEC, "kernel: its entry 0x%llx is in none of its segments",
+			       (unsigned long long)elf->e_entry);
+	loaded->entry = elf->e_entry;
+	loaded->header = (struct setup_header){ .boot_flag = BOOT_FLAG,
+						.header = HEADER_MAGIC,
+						.version = 0x020f,
+						.loadflags = LOADED_HIGH,
+						.kernel_alignment = 0x1000000,
+						.initrd_addr_max = UINT32_MAX };
+	return 0;
+}
+
+// ---- bzImage ----
+
+static int check_header(const struct setup_header *header, struct err *err)
+{
+	if (header->version < PROTOCOL_MIN)
+		return err_set(err, ENOEXEC, "kernel: boot protocol %u.%02u, 2.12 is needed",
+			       header->version >> 8, header->version & 0xff);
+	if (!(header->xloadflags & XLF_KERNEL_64) || !(header->loadflags & LOADED_HIGH))
+		return err_set(err, ENOEXEC, "kernel: it has no 64-bit entry");
+	return 0;
+}
+
+static int load_bzimage(const struct boot *boot, const struct setup_header *header,
+			uint64_t file_bytes, struct loaded *loaded, struct err *err)
+{
+	const uint64_t sectors = header->setup_sects ? header->setup_sects : 4;
+	const uint64_t start = (sectors + 1) * SECTOR_BYTES;
+	const uint64_t where = header->pref_address;
+
+	if (check_header(header, err) < 0)
+		return -err->code;
+	if (file_bytes <= start || file_bytes - start <= ENTRY_64)
+		return err_set(err, ENOEXEC, "kernel: it is cut short");
+	const uint64_t size = file_bytes - start;
+	const uint64_t needed = header->init_size > size ? header->init_size : size;
+	if (!is_place(boot->memory, where, needed))
+		return err_set(err, ENOMEM,
+			       "kernel: %llu bytes at 0x%llx do not fit in the guest's memory",
+			       (unsigned long long)needed, (unsigned long long)where);
+	if (read_at(boot->kernel_fd, "kernel", guest_ptr(boot->memory, where, size), size, start,
+		    err) < 0)
+		return -err->code;
+	loaded->header = *header;
+	loaded->header.code32_start = (uint32_t)where;
+	loaded->header.setup_data = 0;
+	loaded->entry = where + ENTRY_64;
+	loaded->end = where + needed;
+	return 0;
+}
+
+static int load_kernel(const struct boot *boot, struct loaded *loaded, struct err *err)
+{
+	// Enough for either header. The setup header begins in the first sector.
+	union {
+		char bytes[2 * SECTOR_BYTES];
+		Elf64_Ehdr elf;
+	} head;
+	struct setup_header header;
+	uint64_t size;
+
+	if (file_size(boot->kernel_fd, "kernel", &size, err) < 0)
+		return -err->code;
+	if (size < sizeof(head))
+		return err_set(err, ENOEXEC, "kernel: a file of %llu bytes is none",
+			       (unsigned long long)size);
+	if (read_at(boot->kernel_fd, "kernel", &head, sizeof(head), 0, err) < 0)
+		return -err->code;
+	memcpy(&header, head.bytes + offsetof(struct boot_params, hdr), sizeof(header));
+	if (memcmp(head.elf.e_ident, ELFMAG, SELFMAG) == 0)
+		return load_elf(boot, &head.elf, size, loaded, err);
+	if (header.boot_flag == BOOT_FLAG && header.header == HEADER_MAGIC)
+		return load_bzimage(boot, &header, size, loaded, err);
+	return err_set(err, ENOEXEC, "kernel: neither an ELF vmlinux nor a bzImage");
+}
+
+// ---- initramfs ----
+
+// As high as possible, page aligned, one behind the other.
+static int load_initrds(const struct boot *boot, struct loaded *loaded, struct err *err)
+{
+	static const char *const names[BOOT_INITRDS_MAX] = { "first initramfs",
+							     "second initramfs" };
+	uint64_t sizes[BOOT_INITRDS_MAX] = { 0 };
+	uint64_t total = 0, end = low_end(boot->memory);
+
+	for (size_t i = 0; i < BOOT_INITRDS_MAX; i++) {
+		if (boot->initrd_fds[i] < 0)
+			continue;
+		if (file_size(boot->initrd_fds[i], names[i], &sizes[i], err) < 0)
+			return -err->code;
+		// So that the sum can't wrap; the kernel wants each to begin at a multiple of 4.
+		if (sizes[i] > LAYOUT_HOLE)
+			return err_set(err, ENOMEM, "%s: it is too large", names[i]);
+		total += (sizes[i] + 3) & ~UINT64_C(3);
+	}
+	if (total == 0)
+		return 0;
+	if (end > (uint64_t)loaded->header.initrd_addr_max + 1)
+		end = (uint64_t)loaded->header.initrd_addr_max + 1;
+	if (total > end || ((end - total) & ~(PAGE_BYTES - 1)) < loaded->end)
+		return err_set(err, ENOMEM,
+			       "an initramfs of %llu bytes does not fit in the guest's memory",
+			       (unsigned long long)total);
+	const uint64_t gpa = (end - total) & ~(PAGE_BYTES - 1);
+	char *to = guest_ptr(boot->memory, gpa, total);
+	if (!to)
+		return err_set(err, ENOMEM, "no memory for an initramfs at 0x%llx",
+			       (unsigned long long)gpa);
+	for (size_t i = 0; i < BOOT_INITRDS_MAX; i++) {
+		if (read_at(boot->initrd_fds[i], names[i], to, sizes[i], 0, err) < 0)
+			return -err->code;
+		to += (sizes[i] + 3) & ~UINT64_C(3);
+	}
+	loaded->header.ramdisk_image = (uint32_t)gpa;
+	loaded->header.ramdisk_size = (uint32_t)total;
+	return 0;
+}
+
+// ---- the tables ----
+
+int boot_write_tables(const struct guest_memory *memory, struct err *err)
+{
+	enum { PRESENT = 1, WRITABLE = 2, LARGE = 0x80 };
+	// Flat segments of 64-bit code and data at the places that the protocol names.
+	const uint64_t gdt[4] = { 0, 0, 0x00af9b000000ffff, 0x00cf93000000ffff };
+	uint64_t *gdt_place = guest_ptr(memory, LAYOUT_GDT, sizeof(gdt));
+	uint64_t *tables = guest_ptr(memory, LAYOUT_PAGE_TABLES, LAYOUT_PAGE_TABLES_SIZE);
+
+	_Static_assert(sizeof(gdt) == BOOT_GDT_LIMIT + 1, "the GDT's limit");
+	if (!gdt_place || !tables)
+		return err_set(err, ENOMEM, "the guest's memory is too small");
+	memcpy(gdt_place, gdt, sizeof(gdt));
+	uint64_t *pml4 = tables, *pdpt = tables + 512, *pd = tables + 1024;
+	pml4[0] = (LAYOUT_PAGE_TABLES + PAGE_BYTES) | PRESENT | WRITABLE;
+	for (uint64_t i = 0; i < 4; i++)
+		pdpt[i] = (LAYOUT_PAGE_TABLES + (2 + i) * PAGE_BYTES) | PRESENT | WRITABLE;
+	for (uint64_t i = 0; i < UINT64_C(4) * 512; i++)
+		pd[i] = i << 21 | PRESENT | WRITABLE | LARGE;
+	return 0;
+}
+
+static void add_e820(struct boot_params *params, uint64_t start, uint64_t end, uint32_t type)
+{
+	if (end > start)
+		params->e820_table[params->e820_entries++] = (struct boot_e820_entry){
+			.addr = start, .size = end - start, .type = type
+		};
+}
+
+static void fill_params(const struct boot *boot, const struct loaded *loaded,
+			struct boot_params *params)
+{
+	params->hdr = loaded->header;
+	params->hdr.type_of_loader = LOADER_OTHER;
+	params->hdr.cmd_line_ptr = (uint32_t)LAYOUT_CMDLINE;
+	params->hdr.cmdline_size = (uint32_t)strlen(boot->cmdline);
+	add_e820(params, 0, LAYOUT_BASE_MEMORY_END, E820_RAM);
+	add_e820(params, LAYOUT_BASE_MEMORY_END, 0xa0000, E820_RESERVED);
+	add_e820(params, LAYOUT_MP_TABLE, LAYOUT_MP_TABLE + LAYOUT_MP_TABLE_SIZE, E820_RESERVED);
+	add_e820(params, LAYOUT_HIGH_MEMORY, low_end(boot->memory), E820_RAM);
+	for (size_t i = 1; i < boot->memory->count; i++)
+		add_e820(params, boot->memory->ranges[i].gpa,
+			 boot->memory->ranges[i].gpa + boot->memory->ranges[i].size, E820_RAM);
+}
+
+int boot_load(const struct boot *boot, uint64_t *entry, struct err *err)
+{
+	struct loaded loaded = { 0 };
+	struct boot_params *params = guest_ptr(boot->memory, LAYOUT_BOOT_PARAMS,
+					       sizeof(struct boot_params));
+	char *cmdline = guest_ptr(boot->memory, LAYOUT_CMDLINE, LAYOUT_CMDLINE_MAX);
+	size_t len = strlen(boot->cmdline);
+
+	if (!params || !cmdline || low_end(boot->memory) <= LAYOUT_HIGH_MEMORY)
+		return err_set(err, ENOMEM, "the guest's memory is too small for a kernel");
+	if (len >= LAYOUT_CMDLINE_MAX)
+		return err_set(err, E2BIG, "the kernel's command line is too long");
+	if (load_kernel(boot, &loaded, err) < 0 || load_initrds(boot, &loaded, err) < 0 ||
+	    boot_write_tables(boot->memory, err) < 0 ||
+	    mptable_write(boot->memory, boot->vcpus, err) < 0)
+		return -err->code;
+	memcpy(cmdline, boot->cmdline, len + 1);
+	fill_params(boot, &loaded, params);
+	*entry = loaded.entry;
+	return 0;
+}

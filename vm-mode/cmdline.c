@@ -1,0 +1,44 @@
+#include "vm-mode/cmdline.h"
+
+#include "vm-mode/layout.h"
+
+static const char *const fixed[] = {
+	"console=hvc0",
+	// The end of the guest is the end of the machine, and a triple fault is what needs nobody's help.
+	"reboot=t",
+	"panic=-1",
+	// There is nothing to be found in these ways, and each search takes time.
+	"acpi=off",
+	"pci=off",
+	"8250.nr_uarts=0",
+	"i8042.noaux",
+	"i8042.nokbd",
+	// The clocks are KVM's: nothing to calibrate one against, nothing to watch them with.
+	"no_timer_check",
+	"tsc=reliable",
+	"nowatchdog",
+	// 64 MiB for bounce buffers, which virtio-mmio has no use for.
+	"swiotlb=noforce",
+	"cryptomgr.notests",
+	"random.trust_cpu=on",
+};
+
+int cmdline_make(const struct cmdline *cmdline, struct text *out, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
+		text_printf(out, "%s%s", i > 0 ? " " : "", fixed[i]);
+	text_str(out, cmdline->debug ? " earlyprintk=ttyS0 ignore_loglevel" : " quiet");
+	for (size_t i = 0; i < cmdline->count; i++)
+		text_printf(out, " virtio_mmio.device=4K@0x%llx:%u",
+			    (unsigned long long)cmdline->devices[i].gpa, cmdline->devices[i].irq);
+	for (const char *c = cmdline->parameters; c && *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			return err_set(err, EINVAL, "kernel parameters: a control character");
+	if (cmdline->parameters && *cmdline->parameters)
+		text_printf(out, " %s", cmdline->parameters);
+	if (out->len >= LAYOUT_CMDLINE_MAX)
+		return err_set(err, E2BIG,
+			       "kernel parameters: %zu characters, the kernel takes %d at most",
+			       out->len, LAYOUT_CMDLINE_MAX - 1);
+	return 0;
+}
