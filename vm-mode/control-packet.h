@@ -6,7 +6,7 @@
 // file the first of its descriptors. The header's `len` is that of the payload in both cases.
 //
 // With PROTO_EXEC come the streams of the process, after that file: one descriptor is a terminal, three
-// are standard input, output and error. None: it has none. No other frame has descriptors.
+// are standard input, output and error. None: they are as /dev/null. No other frame has descriptors.
 #pragma once
 
 #include "base/err.h"

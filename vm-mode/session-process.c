@@ -168,6 +168,9 @@ struct process *process_create(struct session *session, uint32_t id,
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
 		if (process)
 			process->streams[i].host.fd = -1;
+		if (process && fds[i] < 0 && i != PROTO_TERMINAL && streams->terminal < 0)
+			stream_init_null(&process->streams[i], session->loop,
+					 (enum proto_stream_kind)i);
 		if (fds[i] < 0)
 			continue;
 		if (ret < 0) {

@@ -12,6 +12,8 @@
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 
+#define DELETE 0x7f
+
 // What may be asked, and what the answer is.
 static const struct rule {
 	uint32_t type, answer;	  // answer 0: none
@@ -160,8 +162,15 @@ static void fail_with_console(struct session *session, const char *why)
 	char tail[1024] = "";
 	struct err err;
 
+	// After the program's exit the guest may go; its output is here.
+	if (is_over(session) || session->processes[0].state == PROCESS_DRAINING)
+		return;
 	if (session->events && session->events->console_tail)
 		session->events->console_tail(session->user, tail, sizeof(tail));
+	// It goes to terminals and logs: text, and no more than that.
+	for (char *c = tail; *c; c++)
+		if (((unsigned char)*c < ' ' && *c != '\n' && *c != '\t') || *c == DELETE)
+			*c = ' ';
 	err_set(&err, EPROTO, "guest: %s%s%s", why, *tail ? "; its console ends with:\n" : "",
 		tail);
 	session_fail(session, &err);
@@ -697,6 +706,11 @@ void session_free(struct session *session)
 	free(session->agent_config);
 	free(session->out);
 	free(session);
+}
+
+void session_lost(struct session *session, const char *why)
+{
+	fail_with_console(session, why);
 }
 
 enum session_state session_state(const struct session *session)

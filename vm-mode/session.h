@@ -78,6 +78,10 @@ const struct proto_exit *session_exit(const struct session *session);
 // What the agent said at first, from CREATING on: among it, times of the boot.
 const struct proto_hello *session_hello(const struct session *session);
 
+// The guest itself has ended, or is about to be: the session FAILS with this reason and the console's
+// end, unless it has ended already, or will once output that has come is written.
+void session_lost(struct session *session, const char *why);
+
 // Something asked of the agent.
 struct session_request {
 	uint32_t type; // PROTO_START to PROTO_UPDATE
@@ -89,7 +93,8 @@ struct session_request {
 	// FAILED, then EXIT. NULL: nobody wants to know.
 	void (*answered)(void *user, const struct proto_header *header, const void *payload);
 	void *user;
-	const struct stream_fds *streams; // EXEC: taken over, also on failure. NULL: none
+	const struct stream_fds
+		*streams; // EXEC: taken over, also on failure. NULL: none, as /dev/null
 };
 
 // -EINVAL: a payload that doesn't fit the type; -EBUSY: not in this state, or too much under way;

@@ -237,6 +237,15 @@ int stream_init(struct stream *stream, struct loop *loop, enum proto_stream_kind
 	return 0;
 }
 
+void stream_init_null(struct stream *stream, struct loop *loop, enum proto_stream_kind kind)
+{
+	*stream = (struct stream){ .loop = loop,
+				   .kind = kind,
+				   .null = true,
+				   .host = HOSTFD_NONE,
+				   .source = { .fd = -1 } };
+}
+
 bool stream_attach(struct stream *stream, struct vsock_conn *conn)
 {
 	static const struct vsock_conn_ops ops = {
@@ -246,8 +255,9 @@ bool stream_attach(struct stream *stream, struct vsock_conn *conn)
 		.closed = on_closed,
 	};
 
-	if (stream->conn || stream_is_over(stream))
+	if (stream->conn || (!stream->null && stream_is_over(stream)))
 		return false;
+	stream->null = false;
 	stream->conn = conn;
 	conn->ops = &ops;
 	conn->user = stream;
@@ -258,6 +268,8 @@ void stream_start(struct stream *stream)
 {
 	if (stream->reads)
 		read_input(stream);
+	else if (stream->kind == PROTO_STDIN && stream->conn)
+		end_input(stream);
 	else
 		watch(stream);
 }
@@ -282,7 +294,7 @@ void stream_close(struct stream *stream)
 	struct vsock_conn *conn = stream->conn;
 
 	stream->conn = NULL;
-	stream->reads = stream->writes = false;
+	stream->reads = stream->writes = stream->null = false;
 	settle(stream);
 	if (conn)
 		vsock_conn_close(conn);

@@ -38,6 +38,7 @@ struct stream {
 	enum proto_stream_kind kind;
 	struct vsock_conn *conn;
 	bool reads, writes;	    // directions of the host's side that are still open
+	bool null;		    // stream_init_null(), until the guest has connected
 	bool wants_credit, blocked; // what each waits for
 	void (*drained)(struct stream *stream);
 	char *buffer; // of input that was read and not sent
@@ -49,6 +50,9 @@ struct stream {
 // does the line's discipline. The caller may set `drained`.
 int stream_init(struct stream *stream, struct loop *loop, enum proto_stream_kind kind, int fd,
 		struct err *err);
+
+// As /dev/null, for a process that is given no descriptor: an end of input, or output for nobody.
+void stream_init_null(struct stream *stream, struct loop *loop, enum proto_stream_kind kind);
 
 // The guest has connected: from here on the connection is the stream's. False if there is one already,
 // or the stream is over.

@@ -284,6 +284,12 @@ static void test_silence(void)
 	is_int(asker.header.type, PROTO_FAILED); // who waited is told
 	end();
 
+	begin(agent_run);
+	session_lost(agent.session, "it has rebooted");
+	ok(strstr(session_error(agent.session)->msg, "guest: it has rebooted; its console"),
+	   "the machine tells");
+	end();
+
 	// The whole device, as when the guest's kernel starts anew.
 	begin(agent_run);
 	agent.guest.dev->ops->reset(agent.guest.dev);

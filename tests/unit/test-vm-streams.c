@@ -191,6 +191,23 @@ static void test_exit_waits_for_output(void)
 	close(out[0]);
 	agent_free(&agent);
 
+	// The guest itself may go meanwhile.
+	make_pipe(out);
+	set_nonblock(out[0]);
+	begin(-1, out[1]);
+	conn = agent_stream(&agent, 0, PROTO_STDOUT);
+	guest_write(&agent.guest, conn, pattern, 100000);
+	agent_exit(&agent, 0, 4);
+	session_lost(agent.session, "it has powered off");
+	agent.guest.dev->ops->reset(agent.guest.dev);
+	for (received = 0; (n = read(out[0], got + received, MIB)) > 0; received += (size_t)n)
+		agent_pump(&agent);
+	ok(received == 100000 && memcmp(got, pattern, received) == 0, "nothing is lost");
+	is_int(session_state(agent.session), SESSION_ENDED);
+	is_int(session_exit(agent.session)->status, 4);
+	close(out[0]);
+	agent_free(&agent);
+
 	// A reader that has gone is not waited for.
 	make_pipe(out);
 	begin(-1, out[1]);
@@ -352,7 +369,12 @@ static void test_wrong_streams(void)
 
 	make_pipe(out);
 	begin(-1, out[1]);
-	ok(agent_stream(&agent, 0, PROTO_STDIN)->reset, "a stream that the process hasn't");
+	ok(agent_stream(&agent, 0, PROTO_TERMINAL)->reset, "a stream that the process hasn't");
+	struct guest_conn *null = agent_stream(&agent, 0, PROTO_STDIN);
+	guest_poll(&agent.guest);
+	is_int(null->host_shut, VIRTIO_VSOCK_SHUTDOWN_SEND); // no descriptor: as /dev/null
+	null = agent_stream(&agent, 0, PROTO_STDERR);
+	is_int(guest_write(&agent.guest, null, pattern, MIB), MIB);
 	ok(agent_stream(&agent, 7, PROTO_STDOUT)->reset, "a process that isn't there");
 	ok(agent_stream(&agent, 0, (enum proto_stream_kind)9)->reset, "a kind that there is not");
 	ok(!agent_stream(&agent, 0, PROTO_STDOUT)->reset, "the right one");

@@ -210,12 +210,19 @@ void conn_settle(struct conn *conn)
 		return;
 	tell_shutdown(conn, VIRTIO_VSOCK_SHUTDOWN_SEND);
 	if (conn->gone) {
-		tell_closed(conn, false);
+		tell_closed(conn, conn->cut);
 	} else if (conn->guest_shut == BOTH) {
 		// The answer that the guest waits for before it uses its port again (5.10.6.6).
 		conn->pending |= PENDING_RST;
 		tell_closed(conn, false);
 	}
+}
+
+void conn_lost(struct conn *conn)
+{
+	conn->gone = true;
+	conn->cut = !(conn->guest_shut & VIRTIO_VSOCK_SHUTDOWN_SEND);
+	conn_settle(conn);
 }
 
 void conn_abort(struct conn *conn)

@@ -21,6 +21,7 @@ struct conn {
 	struct vsock *vsock;
 	uint32_t guest_port, port;
 	bool gone, disowned;
+	bool cut;		       // gone without having said that it sends no more
 	unsigned int pending;	       // PENDING_
 	uint32_t guest_shut, our_shut; // VIRTIO_VSOCK_SHUTDOWN_
 	uint32_t told_shut;	       // of guest_shut, what the owner knows
@@ -83,7 +84,10 @@ void conn_deliver(struct conn *conn, const char *data, size_t len);
 // Tells the owner of shutdowns that are due, and ends the connection when both sides are done.
 void conn_settle(struct conn *conn);
 
-// Cuts it, from our side with a RST, or because the guest has (`gone`).
+// The guest knows it no more. What it has sent is still delivered before the owner is told.
+void conn_lost(struct conn *conn);
+
+// Cuts it from our side, with a RST unless it is gone; what the owner hasn't taken is dropped.
 void conn_abort(struct conn *conn);
 
 void conn_free(struct conn *conn);

@@ -102,14 +102,13 @@ static void reap(struct vsock *vsock)
 	}
 }
 
-// The guest knows no connection any more; what their owners have not taken is lost.
-static void drop_all(struct vsock *vsock)
+// The guest knows no connection any more.
+static void lose_all(struct vsock *vsock)
 {
 	vsock->stray_count = 0;
-	for (size_t i = 0; i < vsock->conn_count; i++) {
-		vsock->conns[i]->gone = true;
-		conn_abort(vsock->conns[i]);
-	}
+	for (size_t i = 0; i < vsock->conn_count; i++)
+		if (!vsock->conns[i]->gone)
+			conn_lost(vsock->conns[i]);
 }
 
 void vsock_enter(struct vsock *vsock)
@@ -127,7 +126,7 @@ void vsock_leave(struct vsock *vsock)
 	}
 	flush(vsock);
 	if (vsock->failed)
-		drop_all(vsock);
+		lose_all(vsock);
 	for (unsigned int i = QUEUE_RX; i <= QUEUE_EVENT; i++)
 		interrupt |= queue_needs_interrupt(&vsock->dev.queues[i]);
 	if (interrupt)
@@ -225,16 +224,6 @@ static void receive(struct conn *conn, const struct virtio_vsock_hdr *header)
 	}
 }
 
-// The guest has ended it. When it had said that it sends no more, what it has sent still counts.
-static void handle_rst(struct conn *conn)
-{
-	conn->gone = true;
-	if (conn->guest_shut & VIRTIO_VSOCK_SHUTDOWN_SEND)
-		conn_settle(conn);
-	else
-		conn_abort(conn);
-}
-
 static void handle(struct conn *conn, const struct virtio_vsock_hdr *header)
 {
 	conn->guest_buffer = header->buf_alloc;
@@ -254,7 +243,7 @@ static void handle(struct conn *conn, const struct virtio_vsock_hdr *header)
 		conn->pending |= PENDING_CREDIT_UPDATE;
 		break;
 	case VIRTIO_VSOCK_OP_RST:
-		handle_rst(conn);
+		conn_lost(conn);
 		break;
 	default: // a second REQUEST, a RESPONSE to none of ours, an unknown one
 		conn_abort(conn);
@@ -380,7 +369,7 @@ static void vsock_reset(struct device *dev)
 	struct vsock *vsock = vsock_of(dev);
 
 	vsock->depth++;
-	drop_all(vsock);
+	lose_all(vsock);
 	vsock->depth--;
 	// Within a call of ours, it frees them itself.
 	if (vsock->depth == 0)
@@ -390,8 +379,15 @@ static void vsock_reset(struct device *dev)
 
 static void vsock_close(struct device *dev)
 {
-	vsock_reset(dev);
-	free(dev);
+	struct vsock *vsock = vsock_of(dev);
+
+	vsock->depth++;
+	for (size_t i = 0; i < vsock->conn_count; i++) {
+		vsock->conns[i]->gone = true;
+		conn_abort(vsock->conns[i]);
+	}
+	reap(vsock);
+	free(vsock);
 }
 
 static void vsock_config_read(struct device *dev, uint64_t offset, void *data, size_t len)
@@ -455,7 +451,7 @@ void vsock_transport_reset(struct vsock *vsock)
 	struct err err;
 
 	vsock_enter(vsock);
-	drop_all(vsock);
+	lose_all(vsock);
 	if (vsock->dev.started && queue->setup.size && queue_pop(queue, &vsock->in, &err) == 1) {
 		size_t n = chain_write(&vsock->in, 0, &event, sizeof(event));
 		queue_push(queue, vsock->in.head, (uint32_t)n);

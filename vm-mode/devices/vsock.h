@@ -41,8 +41,8 @@ struct vsock_conn_ops {
 	// vsock_conn_send() has taken less than it was offered, and now takes more. May be NULL.
 	void (*space)(struct vsock_conn *conn);
 
-	// It is over, and `conn` is no more after this. `cut`: without an orderly end, so that data
-	// may be missing.
+	// It is over, and `conn` is no more after this; all that came has been offered and taken,
+	// unless the guest broke a rule. `cut`: without an orderly end, so that data may be missing.
 	void (*closed)(struct vsock_conn *conn, bool cut);
 };
 
