@@ -312,8 +312,6 @@ int spec_validate(const struct oci_spec *spec, struct err *err)
 {
 	if (check_version(spec->oci_version, err) < 0)
 		return -err->code;
-	if (spec->vm)
-		return not_yet("", "vm", err);
 	if (!spec->root)
 		return err_set(err, EINVAL, "root: is missing");
 	if (spec->process && check_process(spec->process, "process.", err) < 0)

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -38,6 +39,19 @@ static int open_ptmx(struct err *err)
 	if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(TTYAUX_MAJOR, 2))
 		return err_set(err, ENOTTY, "/dev/pts/ptmx: not the terminal multiplexer");
 	return take_fd(&fd);
+}
+
+static int open_ptmx_apart(struct err *err)
+{
+	scope_fd int context = fsopen("devpts", FSOPEN_CLOEXEC);
+	scope_fd int mount = -1;
+
+	if (context < 0 || fsconfig(context, FSCONFIG_SET_STRING, "ptmxmode", "0600", 0) < 0 ||
+	    fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0 ||
+	    (mount = fsmount(context, FSMOUNT_CLOEXEC, 0)) < 0)
+		return err_sys(err, "devpts for the terminal");
+	int fd = openat(mount, "ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+	return fd < 0 ? err_sys(err, "open the terminal multiplexer") : fd;
 }
 
 // The terminal that belongs to the master, by descriptor: its name is not resolved.
@@ -97,9 +111,11 @@ static int make_stdio(int fd, struct err *err)
 	return 0;
 }
 
-int console_open(const struct oci_console_size *size, struct console *console, struct err *err)
+// Takes the master over.
+static int open_terminal(int ptmx, const struct oci_console_size *size, struct console *console,
+			 struct err *err)
 {
-	scope_fd int master = open_ptmx(err);
+	scope_fd int master = ptmx;
 	unsigned int number;
 
 	if (master < 0)
@@ -119,6 +135,17 @@ int console_open(const struct oci_console_size *size, struct console *console, s
 	snprintf(console->name, sizeof(console->name), "/dev/pts/%u", number);
 	console->master = take_fd(&master);
 	return 0;
+}
+
+int console_open(const struct oci_console_size *size, struct console *console, struct err *err)
+{
+	return open_terminal(open_ptmx(err), size, console, err);
+}
+
+int console_open_apart(const struct oci_console_size *size, struct console *console,
+		       struct err *err)
+{
+	return open_terminal(open_ptmx_apart(err), size, console, err);
 }
 
 int console_send(int sock, const struct console *console, struct err *err)

@@ -24,6 +24,11 @@ struct console {
 // bound over /dev/console, without resolving its name.
 int console_open(const struct oci_console_size *size, struct console *console, struct err *err);
 
+// The same with a devpts that is made for this one terminal and that nobody else sees: for a process
+// whose root has none of its own. The name is worth nothing then.
+int console_open_apart(const struct oci_console_size *size, struct console *console,
+		       struct err *err);
+
 // Sends the master over the connected Unix socket `sock`, as engines expect it from
 // --console-socket: one message with the descriptor. Also what brings it from the init to moat's
 // own relay (io_recv_fds() there).

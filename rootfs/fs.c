@@ -107,7 +107,7 @@ static int set_mode(int fsfd, const struct mount_op *op, const struct stat *plac
 	return set_param(fsfd, "mode", mode, err);
 }
 
-int fs_create(const struct mount_op *op, const struct stat *place, struct err *err)
+int fs_make(const struct mount_op *op, const struct stat *place, struct err *err)
 {
 	scope_fd int fsfd = fsopen(op->fstype, FSOPEN_CLOEXEC);
 

@@ -11,7 +11,7 @@
 // where it is to be attached: a tmpfs takes its mode from there unless it has one of its own (NULL:
 // none to take). Returns the descriptor of the mount, or a negative errno; the error holds what the
 // kernel had to say.
-int fs_create(const struct mount_op *op, const struct stat *place, struct err *err);
+int fs_make(const struct mount_op *op, const struct stat *place, struct err *err);
 
 // True where fsconfig(2) can't express the options: values longer than 255 bytes, values with
 // quotes or escapes that the file system parses itself, and three flags of the super block.

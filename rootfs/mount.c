@@ -240,7 +240,7 @@ static int make_fs(const struct rootfs_plan *plan, const struct mount_op *op, in
 		place = &st;
 	}
 	scope_fd int fd = fs_needs_mount(op) ? fs_mount(op, plan->root_fd, target, place, err) :
-					       fs_create(op, place, err);
+					       fs_make(op, place, err);
 	if (fd >= 0 && op->options.words & WORD_TMPCOPYUP && !created &&
 	    copy_up(target, fd, err) < 0)
 		return -err->code;
@@ -380,7 +380,7 @@ int rootfs_procfs(struct rootfs_plan *plan, struct err *err)
 	if (plan->proc_fd >= 0)
 		return plan->proc_fd;
 	// The container mounts none, or one that doesn't show everything.
-	scope_fd int fd = fs_create(&op, NULL, err);
+	scope_fd int fd = fs_make(&op, NULL, err);
 	if (fd < 0 && err->code == EPERM)
 		fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)

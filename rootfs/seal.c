@@ -120,7 +120,7 @@ static int mask_dir(const struct rootfs_plan *plan, struct masks *masks, int tar
 	const bool first = masks->dir < 0;
 
 	if (first)
-		masks->dir = fs_create(&empty, NULL, err);
+		masks->dir = fs_make(&empty, NULL, err);
 	if (masks->dir < 0)
 		return masks->dir;
 	scope_fd int copy = first ? -1 : tree_clone(masks->dir, "", AT_EMPTY_PATH);

@@ -48,7 +48,8 @@ static int step_config(struct creation *c, struct err *err)
 		return err_wrap(err, "%s", path);
 	if (!c->spec->process)
 		return err_set(err, EINVAL, "%s: process: missing", path);
-	if (payload_choose(c->rt->vm || c->settings->vm, c->spec, &c->payload, err) < 0)
+	c->payload = payload_choose(c->rt->vm || c->settings->vm, c->spec);
+	if (c->payload->divide && c->payload->divide(c, err) < 0)
 		return -err->code;
 	c->spec = rootless_extend(c->spec, c->arena);
 	if (self_is_exposed(c->spec, false) && self_protect(c->rt->argv, err) < 0)
@@ -105,6 +106,7 @@ static int plan_rootfs(struct creation *c, struct err *err)
 		.new_netns = c->ns_plan.create & CLONE_NEWNET,
 		.unified = c->cgroup_host->layout == CGROUP_UNIFIED,
 		.no_pivot = c->settings->no_pivot,
+		.keep_dev = c->guest != NULL,
 	};
 
 	describe_cgroups(c, &env);
@@ -254,6 +256,8 @@ static void undo_cgroup(struct creation *c)
 
 static int step_sources(struct creation *c, struct err *err)
 {
+	if (c->payload->sources && c->payload->sources(c, err) < 0)
+		return -err->code;
 	return rootfs_prepare(c->rootfs_plan, err);
 }
 

@@ -23,32 +23,37 @@
 // The options of `create` and `run`.
 struct create_settings {
 	const char *bundle, *config, *console_socket, *pidfd_socket, *pid_file;
+	const char *vm_kernel, *vm_initrd;
 	bool vm, no_pivot, no_new_keyring, no_subreaper;
 	int preserve_fds;
 	bool detach, keep; // `run` alone
 };
 
 // The rows for `struct create_settings` that both verbs have.
-#define CREATE_OPTION_ROWS(AT)                                                                         \
-	{ "bundle", 'b', OPTION_STRING, AT(bundle), "DIR", "the bundle (default: .)" },                \
-		{ "config",   'f',    OPTION_STRING,                                                   \
-		  AT(config), "FILE", "the configuration (default: BUNDLE/config.json)" },             \
-		{ "console-socket",   0,      OPTION_STRING,                                           \
-		  AT(console_socket), "PATH", "Unix socket that receives the terminal" },              \
-		{ "pidfd-socket",   0,	    OPTION_STRING,                                             \
-		  AT(pidfd_socket), "PATH", "Unix socket that receives a pidfd of the init" },         \
-		{ "pid-file",	0,	OPTION_STRING,                                                 \
-		  AT(pid_file), "FILE", "where to write the init's pid" },                             \
-		{ "vm", 0, OPTION_FLAG, AT(vm), NULL, "isolate it as a microVM (not supported yet)" }, \
-		{ "no-pivot",	0,    OPTION_FLAG,                                                     \
-		  AT(no_pivot), NULL, "move the root instead of pivot_root(2)" },                      \
-		{ "no-new-keyring",   0,    OPTION_FLAG,                                               \
-		  AT(no_new_keyring), NULL, "keep the caller's session keyring" },                     \
-		{ "preserve-fds",   0,	 OPTION_INT,                                                   \
-		  AT(preserve_fds), "N", "pass descriptors 3 to 2+N on" },                             \
-	{                                                                                              \
-		"no-subreaper", 0, OPTION_FLAG, AT(no_subreaper), NULL,                                \
-			"don't reap the container's orphans"                                           \
+#define CREATE_OPTION_ROWS(AT)                                                                 \
+	{ "bundle", 'b', OPTION_STRING, AT(bundle), "DIR", "the bundle (default: .)" },        \
+		{ "config",   'f',    OPTION_STRING,                                           \
+		  AT(config), "FILE", "the configuration (default: BUNDLE/config.json)" },     \
+		{ "console-socket",   0,      OPTION_STRING,                                   \
+		  AT(console_socket), "PATH", "Unix socket that receives the terminal" },      \
+		{ "pidfd-socket",   0,	    OPTION_STRING,                                     \
+		  AT(pidfd_socket), "PATH", "Unix socket that receives a pidfd of the init" }, \
+		{ "pid-file",	0,	OPTION_STRING,                                         \
+		  AT(pid_file), "FILE", "where to write the init's pid" },                     \
+		{ "vm", 0, OPTION_FLAG, AT(vm), NULL, "isolate it as a microVM" },             \
+		{ "vm-kernel",	 0,	 OPTION_STRING,                                        \
+		  AT(vm_kernel), "FILE", "the guest's kernel: an ELF vmlinux or a bzImage" },  \
+		{ "vm-initrd",	 0,	 OPTION_STRING,                                        \
+		  AT(vm_initrd), "FILE", "an initramfs with what that kernel needs" },         \
+		{ "no-pivot",	0,    OPTION_FLAG,                                             \
+		  AT(no_pivot), NULL, "move the root instead of pivot_root(2)" },              \
+		{ "no-new-keyring",   0,    OPTION_FLAG,                                       \
+		  AT(no_new_keyring), NULL, "keep the caller's session keyring" },             \
+		{ "preserve-fds",   0,	 OPTION_INT,                                           \
+		  AT(preserve_fds), "N", "pass descriptors 3 to 2+N on" },                     \
+	{                                                                                      \
+		"no-subreaper", 0, OPTION_FLAG, AT(no_subreaper), NULL,                        \
+			"don't reap the container's orphans"                                   \
 	}
 
 enum side { SIDE_PARENT, SIDE_INIT, SIDE_BOTH };
@@ -67,6 +72,7 @@ struct creation {
 	size_t config_len;
 	const struct oci_spec *spec;
 	const struct payload_ops *payload;
+	struct payload_guest *guest; // VM mode's own; NULL otherwise
 
 	struct container container;
 	const struct cgroup_host *cgroup_host;

@@ -61,7 +61,8 @@ int init_enter(struct creation *c, struct err *err)
 int init_terminal(struct creation *c, struct err *err)
 {
 	if (c->spec->process->terminal)
-		return terminal_route_send(&c->terminal, c->spec->process->console_size, err);
+		return terminal_route_send(&c->terminal, c->spec->process->console_size,
+					   c->payload->own_terminal, err);
 	// A session of its own: the caller's signals and controlling terminal are not the
 	// container's.
 	setsid();
@@ -77,12 +78,19 @@ int init_sysctl(struct creation *c, struct err *err)
 
 int init_seal(struct creation *c, struct err *err)
 {
-	return rootfs_seal(c->rootfs_plan, c->spec->process->terminal ? STDIN_FILENO : -1, err);
+	const bool console = c->spec->process->terminal && !c->payload->own_terminal;
+
+	return rootfs_seal(c->rootfs_plan, console ? STDIN_FILENO : -1, err);
 }
 
 int init_settle(struct creation *c, struct err *err)
 {
 	return c->payload->settle(c, err);
+}
+
+static int wait_for(struct creation *c, int fd, struct err *err)
+{
+	return c->payload->wait ? c->payload->wait(c, fd, err) : 0;
 }
 
 // Returns the channel on which whoever starts the container waits for how that goes. The word to go
@@ -92,10 +100,14 @@ static int wait_for_start(struct creation *c, struct err *err)
 	scope_fd int conn = take_fd(&c->channel);
 
 	if (c->gate < 0)
-		return channel_wait(conn, err) == 1 ? take_fd(&conn) : -1;
-	do
+		return wait_for(c, conn, err) == 0 && channel_wait(conn, err) == 1 ?
+			       take_fd(&conn) :
+			       -1;
+	do {
+		if (wait_for(c, c->gate, err) < 0)
+			return -1;
 		replace_fd(&conn, gate_wait(c->gate, err));
-	while (conn >= 0 && channel_wait(conn, err) != 1);
+	} while (conn >= 0 && (wait_for(c, conn, err) < 0 || channel_wait(conn, err) != 1));
 	return take_fd(&conn);
 }
 

@@ -40,8 +40,7 @@ static const struct option_row global_options[] = {
 	{ "cgroup-manager", 0, OPTION_STRING, AT(cgroup_manager), "DRIVER",
 	  "cgroupfs (default), systemd or disabled" },
 	{ "rootless", 0, OPTION_STRING, AT(rootless), "WHEN", "true, false or auto (default)" },
-	{ "vm", 0, OPTION_FLAG, AT(vm), NULL,
-	  "isolate containers as microVMs (not supported yet)" },
+	{ "vm", 0, OPTION_FLAG, AT(vm), NULL, "isolate containers as microVMs" },
 	{ "version", 'v', OPTION_FLAG, AT(version), NULL, "print the version" },
 	{ 0 },
 };

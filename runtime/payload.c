@@ -20,13 +20,10 @@ static bool asks_for_vm(const struct oci_pair *annotation)
 	return false;
 }
 
-int payload_choose(bool vm, const struct oci_spec *spec, const struct payload_ops **ops,
-		   struct err *err)
+const struct payload_ops *payload_choose(bool vm, const struct oci_spec *spec)
 {
+	vm |= spec->vm != NULL;
 	for (size_t i = 0; i < spec->annotations.n; i++)
 		vm |= asks_for_vm(&spec->annotations.v[i]);
-	if (vm)
-		return err_set(err, ENOTSUP, "VM mode is not supported yet");
-	*ops = &payload_process;
-	return 0;
+	return vm ? &payload_vm : &payload_process;
 }

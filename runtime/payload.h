@@ -1,8 +1,8 @@
 // payload: the one place where the two ways to isolate a container differ.
 //
-// A container of mode `container` is a process in namespaces; one of mode `vm` is to be a virtual
-// machine monitor in them. All verbs and all steps of a creation go through this table; no other
-// file asks which mode it is in.
+// A container of mode `container` is a process in namespaces; one of mode `vm` is a virtual machine
+// monitor in them, and the program a process in its guest. All verbs and all steps of a creation go
+// through this table; no other file asks which mode it is in.
 #pragma once
 
 #include "base/err.h"
@@ -11,12 +11,23 @@
 
 struct creation;
 struct container;
+struct oci_spec;
+struct runtime;
 
+// Of a creation, in the order in which they are called; NULL: nothing to do. They refer to what is the
+// payload's own by creation->guest.
 struct payload_ops {
-	const char *mode; // as in state.json
+	const char *mode;  // as in state.json
+	bool own_terminal; // its terminal is not one of the container's devpts, nor at /dev/console
 
-	// In the parent, first: the payload's plan.
+	// In the parent, first of all: makes c->spec the part of the spec that the host applies.
+	int (*divide)(struct creation *c, struct err *err);
+
+	// In the parent: the payload's plan.
 	int (*plan)(struct creation *c, struct err *err);
+
+	// In the parent, when record and cgroup are there: what the init shall inherit.
+	int (*sources)(struct creation *c, struct err *err);
 
 	// In the parent, when the init lives: limits that only the host's side can set on it.
 	int (*limit)(struct creation *c, struct err *err);
@@ -27,16 +38,17 @@ struct payload_ops {
 	// In the init, when its root is sealed: all that can fail before the start.
 	int (*settle)(struct creation *c, struct err *err);
 
+	// In the init, while it waits to be started: returns when `fd` is readable.
+	int (*wait)(struct creation *c, int fd, struct err *err);
+
 	// In the init, at the start: becomes the payload; `report_fd` closes when it has. Returns
 	// only on failure.
 	int (*enter)(struct creation *c, int report_fd, struct err *err);
 };
 
-extern const struct payload_ops payload_process;
+extern const struct payload_ops payload_process, payload_vm;
 
-// The mode that the operator wants: VM mode by --vm, by the name moat-vm, or by an annotation of
-// the spec (run.oci.handler=vm or krun, org.moat.vm=true). Nothing inside the bundle's root file
-// system has a say. -ENOTSUP: VM mode, which this build doesn't have.
-struct oci_spec;
-int payload_choose(bool vm, const struct oci_spec *spec, const struct payload_ops **ops,
-		   struct err *err);
+// The mode that the operator wants: VM mode by `vm` (--vm, the name moat-vm, moat.conf), by an
+// annotation of the spec (run.oci.handler=vm or krun, org.moat.vm=true), or by its `vm` object. Nothing
+// inside the bundle's root file system has a say.
+const struct payload_ops *payload_choose(bool vm, const struct oci_spec *spec);

@@ -32,13 +32,15 @@ int terminal_route_open(struct terminal_route *route, bool terminal, bool foregr
 }
 
 int terminal_route_send(struct terminal_route *route, const struct oci_console_size *size,
-			struct err *err)
+			bool apart, struct err *err)
 {
 	struct console console = { .master = -1 };
+	int ret = apart ? console_open_apart(size, &console, err) :
+			  console_open(size, &console, err);
 
-	if (console_open(size, &console, err) < 0)
-		return -err->code;
-	int ret = console_send(route->to, &console, err);
+	if (ret < 0)
+		return ret;
+	ret = console_send(route->to, &console, err);
 	replace_fd(&console.master, -1);
 	terminal_route_close(route);
 	return ret;

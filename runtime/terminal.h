@@ -22,10 +22,10 @@ int terminal_route_open(struct terminal_route *route, bool terminal, bool foregr
 			const char *console_socket, struct err *err);
 
 // In the process, inside its root: opens the terminal, makes it the standard streams, and sends the
-// master.
+// master. `apart`: not from the container's devpts (console_open_apart()).
 struct oci_console_size;
 int terminal_route_send(struct terminal_route *route, const struct oci_console_size *size,
-			struct err *err);
+			bool apart, struct err *err);
 
 // In moat: the master, or -1 without err where an engine gets it or there is no terminal.
 int terminal_route_receive(struct terminal_route *route, int *master, struct err *err);

@@ -298,7 +298,7 @@ static void __attribute__((noreturn)) become_process(struct execution *e)
 	if (ret == 0)
 		ret = ns_arrive(&e->ns_plan, &e->child, &err);
 	if (ret == 0 && e->spec->terminal)
-		ret = terminal_route_send(&e->terminal, e->spec->console_size, &err);
+		ret = terminal_route_send(&e->terminal, e->spec->console_size, false, &err);
 	else if (ret == 0)
 		setsid();
 	if (ret == 0)

@@ -112,7 +112,6 @@ static const struct rule rules[] = {
 	{ LINUX("'intelRdt': {}"), -ENOTSUP, "linux.intelRdt: not supported yet" },
 	{ LINUX("'memoryPolicy': {'mode': 'MPOL_DEFAULT'}"), -ENOTSUP,
 	  "linux.memoryPolicy: not supported yet" },
-	{ "{" BASE ", 'vm': {'kernel': {'path': '/k'}}}", -ENOTSUP, "vm: not supported yet" },
 	// seccomp
 	{ SECCOMP("SCMP_ACT_ALLOW", ""), 0, NULL },
 	{ SECCOMP("SCMP_ACT_NOTIFY", ", 'listenerPath': '/s'"), -EINVAL,

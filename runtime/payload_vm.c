@@ -1,0 +1,315 @@
+// The payload of VM mode: the init becomes the virtual machine monitor, and its guest's agent applies
+// the rest of the spec (docs/vm-mode.md).
+
+#include "base/io.h"
+#include "base/log.h"
+#include "base/scope.h"
+#include "base/str.h"
+#include "runtime/create.h"
+#include "runtime/payload.h"
+#include "runtime/seccomp_cache.h"
+#include "runtime/vm_files.h"
+#include "vm-mode/agent_config.h"
+#include "vm-mode/hostfd.h"
+#include "vm-mode/probe.h"
+#include "vm-mode/size.h"
+#include "vm-mode/split.h"
+#include "vm-mode/vm.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+
+#define CONTROL_BACKLOG 64
+
+struct payload_guest {
+	const struct oci_spec *whole; // as it was in config.json
+	const struct oci_spec *spec;  // the guest's part
+	struct vm_size size;
+	struct process_plan *host_plan; // what of the process's is set on the VMM
+	struct vm_config config;
+	int null_fd;
+	struct text agent_config;
+	struct vm *vm;
+};
+
+// ---- in the parent ----
+
+static unsigned int host_cpus(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) < 0 ? 1 : (unsigned int)CPU_COUNT(&set);
+}
+
+// What the spec's `vm` object may ask for and moat has not: another hypervisor, a disk image.
+static int check_vm_object(const struct oci_vm *vm, struct err *err)
+{
+	if (vm && vm->hypervisor && vm->hypervisor->path && !str_eq(vm->hypervisor->path, ""))
+		return err_set(
+			err, ENOTSUP,
+			"vm.hypervisor.path: %s can't be used: moat is the hypervisor itself",
+			vm->hypervisor->path);
+	if (vm && vm->image && vm->image->path && !str_eq(vm->image->path, ""))
+		return err_set(
+			err, ENOTSUP,
+			"vm.image.path: %s can't be used: the root file system is the bundle's",
+			vm->image->path);
+	if (vm && vm->hw_config &&
+	    (vm->hw_config->device_tree || vm->hw_config->dtdevs.n || vm->hw_config->iomems.n ||
+	     vm->hw_config->irqs.n))
+		return err_set(err, ENOTSUP,
+			       "vm.hwConfig: devices of the host can't be handed to the guest");
+	return 0;
+}
+
+static int divide(struct creation *c, struct err *err)
+{
+	struct payload_guest *guest = arena_new(c->arena, struct payload_guest, 1);
+	const struct oci_spec *host;
+
+	c->guest = guest;
+	guest->whole = c->spec;
+	guest->null_fd = -1;
+	guest->config = (struct vm_config){ .kvm_fd = -1,
+					    .kernel_fd = -1,
+					    .agent_fd = -1,
+					    .initrd_fd = -1,
+					    .control_fd = -1,
+					    .root_fd = -1,
+					    .proc_fd = -1,
+					    .terminal = -1,
+					    .streams = { -1, -1, -1 } };
+	if (check_vm_object(c->spec->vm, err) < 0 ||
+	    vm_size_of(c->spec, host_cpus(), &guest->size, err) < 0 ||
+	    vm_split(c->spec, c->arena, &host, &guest->spec, err) < 0)
+		return -err->code;
+	host->linux->resources = (struct oci_resources *)vm_size_resources(host->linux->resources,
+									   &guest->size, c->arena);
+	c->spec = host;
+	return 0;
+}
+
+// What a guest needs that this host has, or not: before anything is made.
+static int open_machine(struct creation *c, struct err *err)
+{
+	struct vm_config *config = &c->guest->config;
+	const struct oci_vm_kernel *kernel = c->guest->whole->vm ? c->guest->whole->vm->kernel :
+								   NULL;
+	const struct vm_files_wanted wanted = {
+		.kernel = c->settings->vm_kernel ? c->settings->vm_kernel :
+			  kernel		 ? kernel->path :
+						   NULL,
+		.initrd = c->settings->vm_initrd ? c->settings->vm_initrd :
+			  kernel		 ? kernel->initrd :
+						   NULL,
+	};
+	struct kvm_verdict verdict;
+
+	config->kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (config->kvm_fd < 0)
+		return err_sys(err, "VM mode: open /dev/kvm%s",
+			       errno == ENOENT ? " (does this host have KVM?)" : "");
+	if (kvm_probe(config->kvm_fd, &verdict, err) < 0)
+		return err_wrap(err, "VM mode");
+	if (!verdict.good)
+		return err_set(err, ENOTSUP, "VM mode: %s", verdict.why);
+	return vm_files_open(&wanted, &config->kernel_fd, &config->initrd_fd, &config->agent_fd,
+			     err);
+}
+
+static const char *kernel_parameters(struct creation *c)
+{
+	const struct oci_vm *vm = c->guest->whole->vm;
+	scope_text struct text line = { 0 };
+
+	if (!vm || !vm->kernel || vm->kernel->parameters.n == 0)
+		return NULL;
+	for (size_t i = 0; i < vm->kernel->parameters.n; i++)
+		text_printf(&line, "%s%s", i ? " " : "", vm->kernel->parameters.v[i]);
+	return arena_strdup(c->arena, line.str);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static void write_agent_config(struct creation *c)
+{
+	struct payload_guest *guest = c->guest;
+	const struct agent_config config = {
+		.id = c->id,
+		.bundle = c->bundle,
+		.spec = guest->spec,
+		.filter = c->filter.count ?
+				  agent_filter_text(c->filter.program, c->filter.count, c->arena) :
+				  NULL,
+		.filter_flags = c->filter.flags,
+		.keyring = c->container.state.session_keyring,
+		.time_ns = now_ns(),
+		.debug = c->rt->debug,
+	};
+
+	agent_config_write(&config, &guest->agent_config);
+	guest->config.agent_config = guest->agent_config.str;
+	guest->config.agent_config_len = guest->agent_config.len;
+}
+
+// The guest makes its own plan; here it is made to find what is wrong with the spec, and to be printed.
+static int plan_process(struct creation *c, struct err *err)
+{
+	struct payload_guest *guest = c->guest;
+	struct oci_process *vmm = arena_new(c->arena, struct oci_process, 1);
+	const struct process_env guest_env = { .keyring = c->container.state.session_keyring,
+					       .filter = &c->filter,
+					       .caps = process_caps_grantable(true) };
+	const struct process_env vmm_env = { .caps = process_caps_grantable(false) };
+
+	// Of the process's properties these alone are the VMM's, too.
+	*vmm = (struct oci_process){ .args = guest->whole->process->args,
+				     .cwd = guest->whole->process->cwd,
+				     .oom_score_adj = guest->whole->process->oom_score_adj };
+	if (process_plan_make(guest->spec->process, guest->spec->linux, &guest_env, c->arena,
+			      &c->process_plan, err) < 0)
+		return -err->code;
+	return process_plan_make(vmm, NULL, &vmm_env, c->arena, &guest->host_plan, err);
+}
+
+static int plan(struct creation *c, struct err *err)
+{
+	struct payload_guest *guest = c->guest;
+
+	if (c->preserve_fds > 0)
+		return err_set(err, ENOTSUP, "descriptors can't be passed on into a VM");
+	if (seccomp_cache_load(c->rt, guest->whole->linux->seccomp, &c->filter, err) < 0 ||
+	    plan_process(c, err) < 0 || open_machine(c, err) < 0)
+		return -err->code;
+	guest->config.vcpus = guest->size.vcpus;
+	guest->config.memory_bytes = guest->size.memory_bytes;
+	guest->config.kernel_parameters = kernel_parameters(c);
+	guest->config.debug = c->rt->debug;
+	log_debug("plan: vm %u vCPUs, %llu MiB", guest->size.vcpus,
+		  (unsigned long long)(guest->size.memory_bytes >> 20));
+	write_agent_config(c);
+	return 0;
+}
+
+static int listen_for_verbs(struct creation *c, struct err *err)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	scope_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	// A Unix address is at most 108 bytes long: the directory is named by its descriptor.
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/vm", c->container.dirfd);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
+	    listen(fd, CONTROL_BACKLOG) < 0)
+		return err_sys(err, "socket of the virtual machine monitor");
+	c->guest->config.control_fd = take_fd(&fd);
+	return 0;
+}
+
+// The init has no /proc by which it could open its streams anew, as non-blocking ones of its own.
+static int open_streams(struct payload_guest *guest, struct err *err)
+{
+	for (int fd = 0; fd <= 2; fd++) {
+		int *stream = &guest->config.streams[fd];
+
+		*stream = hostfd_reopen(fd);
+		if (*stream < 0)
+			*stream = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+		if (*stream < 0)
+			return err_sys(err, "standard streams");
+	}
+	return 0;
+}
+
+static int sources(struct creation *c, struct err *err)
+{
+	c->guest->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (c->guest->null_fd < 0)
+		return err_sys(err, "/dev/null");
+	if (!c->spec->process->terminal && open_streams(c->guest, err) < 0)
+		return -err->code;
+	return listen_for_verbs(c, err);
+}
+
+static int limit(struct creation *c, struct err *err)
+{
+	return process_limit(c->guest->host_plan, c->init.pid, err);
+}
+
+// ---- in the init ----
+
+static int arrive(struct creation *c, struct err *err)
+{
+	struct vm_config *config = &c->guest->config;
+	int proc = rootfs_procfs(c->rootfs_plan, err);
+
+	if (proc < 0)
+		return proc;
+	config->proc_fd = fcntl(proc, F_DUPFD_CLOEXEC, 3);
+	if (config->proc_fd < 0)
+		return err_sys(err, "procfs");
+	return 0;
+}
+
+// The terminal is known to nobody else yet, and so may be made non-blocking. From here on the VMM has
+// nothing to do with descriptors 0 to 2.
+static int take_streams(struct creation *c, struct err *err)
+{
+	struct payload_guest *guest = c->guest;
+
+	if (c->spec->process->terminal) {
+		guest->config.terminal = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+		if (guest->config.terminal < 0 ||
+		    fcntl(guest->config.terminal, F_SETFL, O_NONBLOCK) < 0)
+			return err_sys(err, "terminal");
+	}
+	for (int fd = 0; fd <= 2; fd++)
+		if (fd != log_fd() && dup2(guest->null_fd, fd) < 0)
+			return err_sys(err, "standard streams");
+	return 0;
+}
+
+static int settle(struct creation *c, struct err *err)
+{
+	struct payload_guest *guest = c->guest;
+
+	guest->config.root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (guest->config.root_fd < 0)
+		return err_sys(err, "open the root");
+	if (take_streams(c, err) < 0 || vm_prepare(&guest->config, &guest->vm, err) < 0)
+		return -err->code;
+	text_free(&guest->agent_config);
+	return vm_boot(guest->vm, err);
+}
+
+static int wait(struct creation *c, int fd, struct err *err)
+{
+	return vm_wait(c->guest->vm, fd, err);
+}
+
+static int enter(struct creation *c, int report_fd, struct err *err)
+{
+	return vm_run(c->guest->vm, report_fd, err);
+}
+
+const struct payload_ops payload_vm = {
+	.mode = "vm",
+	.own_terminal = true,
+	.divide = divide,
+	.plan = plan,
+	.sources = sources,
+	.limit = limit,
+	.arrive = arrive,
+	.settle = settle,
+	.wait = wait,
+	.enter = enter,
+};

@@ -1,0 +1,78 @@
+#include "runtime/vm_files.h"
+
+#include "base/scope.h"
+#include "base/str.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+// A file of moat's own.
+struct vm_file {
+	const char *built;     // in the tree, below the directory of the executable
+	const char *installed; // absolute
+	const char *makes;     // what makes it
+};
+
+static const struct vm_file kernel = { "vm-mode/kernel/built/vmlinux", PKGLIBDIR "/kernel/vmlinux",
+				       "make guest-kernel; make install" };
+static const struct vm_file agent = { "agent.cpio", PKGDATADIR "/agent.cpio",
+				      "make; make install" };
+
+// Returns a descriptor, or -1.
+static int open_built(const struct vm_file *file)
+{
+	char path[PATH_MAX];
+	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+	if (len < 0)
+		return -1;
+	path[len] = '\0';
+	char *slash = strrchr(path, '/');
+	const size_t room = sizeof(path) - (size_t)(slash + 1 - path);
+	if ((size_t)snprintf(slash + 1, room, "%s", file->built) >= room)
+		return -1;
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static int open_own(const struct vm_file *file, const char *what, struct err *err)
+{
+	int fd = open(file->installed, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		fd = open_built(file);
+	return fd < 0 ? err_set(err, ENOENT, "VM mode: no %s at %s (%s)", what, file->installed,
+				file->makes) :
+			fd;
+}
+
+static int open_named(const char *path, const char *what, struct err *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? err_sys(err, "VM mode: %s %s", what, path) : fd;
+}
+
+int vm_files_open(const struct vm_files_wanted *wanted, int *kernel_fd, int *initrd_fd,
+		  int *agent_fd, struct err *err)
+{
+	scope_fd int opened_kernel = wanted->kernel ?
+					     open_named(wanted->kernel, "guest kernel", err) :
+					     open_own(&kernel, "guest kernel", err);
+	scope_fd int opened_initrd = -1;
+
+	if (opened_kernel < 0)
+		return opened_kernel;
+	if (wanted->initrd) {
+		opened_initrd = open_named(wanted->initrd, "initramfs", err);
+		if (opened_initrd < 0)
+			return opened_initrd;
+	}
+	*agent_fd = open_own(&agent, "agent", err);
+	if (*agent_fd < 0)
+		return *agent_fd;
+	*kernel_fd = take_fd(&opened_kernel);
+	*initrd_fd = take_fd(&opened_initrd);
+	return 0;
+}

@@ -1,0 +1,101 @@
+#include "vm-mode/size.h"
+
+#include "vm-mode/layout.h"
+
+#define MIB		 (UINT64_C(1) << 20)
+#define PERIOD_US	 100000 // the kernel's default
+#define CPUS_DEFAULT_MAX 8	// each vCPU costs at boot, and most programs have no use for more
+
+static unsigned int vcpus_of(const struct oci_resources *resources, unsigned int cpus)
+{
+	const struct oci_cpu *cpu = resources ? resources->cpu : NULL;
+	uint64_t wanted = cpus < CPUS_DEFAULT_MAX ? cpus : CPUS_DEFAULT_MAX;
+
+	if (cpu && cpu->quota.set && cpu->quota.v > 0) {
+		const uint64_t period = cpu->period.set && cpu->period.v ? cpu->period.v :
+									   PERIOD_US;
+
+		wanted = ((uint64_t)cpu->quota.v - 1) / period + 1;
+	}
+	if (wanted > cpus)
+		wanted = cpus;
+	if (wanted > LAYOUT_VCPUS_MAX)
+		wanted = LAYOUT_VCPUS_MAX;
+	return wanted ? (unsigned int)wanted : 1;
+}
+
+static uint64_t memory_of(const struct oci_resources *resources)
+{
+	const struct oci_memory *memory = resources ? resources->memory : NULL;
+	uint64_t bytes = VM_MEMORY_DEFAULT_BYTES;
+
+	// Even a limit of nothing but the largest number means none.
+	if (memory && memory->limit.set && memory->limit.v > 0 &&
+	    (uint64_t)memory->limit.v < LAYOUT_MEMORY_MAX - VM_GUEST_OVERHEAD_BYTES)
+		bytes = (uint64_t)memory->limit.v + VM_GUEST_OVERHEAD_BYTES;
+	return bytes < VM_MEMORY_MIN_BYTES ? VM_MEMORY_MIN_BYTES : bytes;
+}
+
+int vm_size_of(const struct oci_spec *spec, unsigned int cpus, struct vm_size *size,
+	       struct err *err)
+{
+	const struct oci_vm_hw_config *hardware = spec->vm ? spec->vm->hw_config : NULL;
+	const struct oci_resources *resources = spec->linux->resources;
+
+	*size = (struct vm_size){ .vcpus = vcpus_of(resources, cpus),
+				  .memory_bytes = memory_of(resources) };
+	if (hardware && hardware->vcpus.set) {
+		if (hardware->vcpus.v == 0 || hardware->vcpus.v > LAYOUT_VCPUS_MAX)
+			return err_set(err, EINVAL, "vm.hwConfig.vcpus: %u is not in 1 to %u",
+				       hardware->vcpus.v, LAYOUT_VCPUS_MAX);
+		size->vcpus = hardware->vcpus.v;
+	}
+	if (hardware && hardware->memory.set) {
+		if (hardware->memory.v < VM_MEMORY_MIN_BYTES ||
+		    hardware->memory.v > LAYOUT_MEMORY_MAX)
+			return err_set(err, EINVAL,
+				       "vm.hwConfig.memory: %llu bytes are not in %llu to %llu",
+				       (unsigned long long)hardware->memory.v,
+				       (unsigned long long)VM_MEMORY_MIN_BYTES,
+				       (unsigned long long)LAYOUT_MEMORY_MAX);
+		size->memory_bytes = hardware->memory.v;
+	}
+	size->memory_bytes = (size->memory_bytes + MIB - 1) & ~(MIB - 1);
+	return 0;
+}
+
+static struct oci_memory *host_memory(const struct oci_memory *memory, const struct vm_size *size,
+				      struct arena *arena)
+{
+	struct oci_memory *host = arena_new(arena, struct oci_memory, 1);
+	const int64_t whole = (int64_t)(size->memory_bytes + VM_HOST_OVERHEAD_BYTES);
+
+	*host = *memory;
+	if (memory->limit.set && memory->limit.v > 0)
+		host->limit.v = whole;
+	// Of swap the host's cgroup may use as much as before.
+	if (memory->swap.set && memory->swap.v > 0 && memory->limit.set && memory->limit.v > 0)
+		host->swap.v = memory->swap.v - memory->limit.v + whole;
+	return host;
+}
+
+const struct oci_resources *vm_size_resources(const struct oci_resources *resources,
+					      const struct vm_size *size, struct arena *arena)
+{
+	struct oci_resources *host = arena_new(arena, struct oci_resources, 1);
+
+	if (!resources)
+		return NULL;
+	*host = *resources;
+	if (resources->memory)
+		host->memory = host_memory(resources->memory, size, arena);
+	if (resources->pids && resources->pids->limit.set && resources->pids->limit.v > 0) {
+		host->pids = arena_new(arena, struct oci_pids, 1);
+		*host->pids = *resources->pids;
+		if (__builtin_add_overflow(host->pids->limit.v,
+					   (int64_t)size->vcpus + VM_HOST_OVERHEAD_PIDS,
+					   &host->pids->limit.v))
+			host->pids->limit = resources->pids->limit;
+	}
+	return host;
+}

@@ -1,0 +1,36 @@
+// size: how large a VM is made, from the limits of its container. Pure.
+//
+// The container's limits hold in the guest, whose kernel needs memory of its own; and the container's
+// cgroup on the host holds the whole VM, and what the VMM needs.
+#pragma once
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "oci-spec/types.h"
+
+#include <stdint.h>
+
+// Beside the container: the guest's kernel (it, its page tables, its memory map), and on the host the
+// VMM, the file server, and what the kernel keeps for them.
+#define VM_GUEST_OVERHEAD_BYTES (UINT64_C(64) << 20)
+#define VM_HOST_OVERHEAD_BYTES	(UINT64_C(64) << 20)
+#define VM_HOST_OVERHEAD_PIDS	64 // threads, and processes that stand for those of `exec`
+
+#define VM_MEMORY_DEFAULT_BYTES (UINT64_C(1) << 30)
+#define VM_MEMORY_MIN_BYTES	(UINT64_C(128) << 20)
+
+struct vm_size {
+	unsigned int vcpus;
+	uint64_t memory_bytes; // the guest's RAM, whole MiB
+};
+
+// vm.hwConfig where it says so; else as many vCPUs as the CPU quota needs, at most `cpus`, which the
+// host has (and 1 at least); and memory for the limit and the guest's kernel, or the default.
+// -EINVAL: hwConfig asks for what can't be.
+int vm_size_of(const struct oci_spec *spec, unsigned int cpus, struct vm_size *size,
+	       struct err *err);
+
+// The limits of the cgroup on the host, in `arena`: the spec's, with memory and pids for the VM as
+// a whole. NULL gives NULL.
+const struct oci_resources *vm_size_resources(const struct oci_resources *resources,
+					      const struct vm_size *size, struct arena *arena);

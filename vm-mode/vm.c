@@ -1,0 +1,326 @@
+#include "vm-mode/vm.h"
+
+#include "base/log.h"
+#include "base/scope.h"
+#include "base/str.h"
+#include "vm-mode/control.h"
+#include "vm-mode/devices/console.h"
+#include "vm-mode/devices/rng.h"
+#include "vm-mode/devices/vsock.h"
+#include "vm-mode/fs/device.h"
+#include "vm-mode/machine.h"
+#include "vm-mode/session.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
+
+#define ROOT_TAG "root" // what the agent mounts
+
+// The agent says HELLO seconds after the start of a guest on emulated hardware.
+#define HELLO_TIMEOUT_MS 60000
+
+// The guest keeps a `struct page` for each page of the window: 1/64 of its size.
+#define WINDOW_PART 2 // of the memory
+#define WINDOW_MAX  (UINT64_C(4) << 30)
+
+// Nobody else writes to the root.
+#define CACHE_SECONDS 3600
+// Smaller files are cheaper to read than to map.
+#define DAX_MIN_BYTES (UINT64_C(64) << 10)
+
+struct vm {
+	struct vm_config config;
+	struct timespec started;
+	struct machine *machine;
+	struct device *console;
+	struct vsock *vsock;
+	struct fs_window window;
+	struct session *session;
+	struct control *control;
+	struct loop_source awaited; // vm_wait()
+	int last_words;		    // where an error goes once nobody waits for it; -1: nowhere
+};
+
+// ---- events ----
+
+static void say_stage(const struct vm *vm, const char *stage)
+{
+	struct timespec now;
+
+	if (!log_enabled(LOG_DEBUG))
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	log_debug("vm: %8.3f ms  %s",
+		  (double)(now.tv_sec - vm->started.tv_sec) * 1e3 +
+			  (double)(now.tv_nsec - vm->started.tv_nsec) / 1e6,
+		  stage);
+}
+
+static void on_guest_end(void *owner, const struct vcpu_end *end)
+{
+	struct vm *vm = owner;
+
+	log_debug("vm: %s", end->why.msg);
+	session_lost(vm->session, end->why.msg);
+	loop_stop(machine_loop(vm->machine));
+}
+
+static void on_serial(void *owner, const char *bytes, size_t len)
+{
+	console_add(((struct vm *)owner)->console, bytes, len);
+}
+
+static void on_session(void *user, enum session_state state)
+{
+	static const char *const stages[] = {
+		[SESSION_GREETING] = "the agent has connected",
+		[SESSION_CREATING] = "the agent makes the container",
+		[SESSION_CREATED] = "the container waits to be started",
+		[SESSION_STARTING] = "the program is being started",
+		[SESSION_RUNNING] = "the program runs",
+		[SESSION_ENDED] = "the program has ended",
+		[SESSION_FAILED] = "failed",
+	};
+	struct vm *vm = user;
+
+	if (stages[state])
+		say_stage(vm, stages[state]);
+	if (state >= SESSION_CREATED)
+		loop_stop(machine_loop(vm->machine));
+}
+
+static void on_oom(void *user)
+{
+	(void)user;
+	log_debug("vm: the guest's OOM killer has struck");
+}
+
+static void get_console_tail(void *user, char *text, size_t size)
+{
+	console_tail(((struct vm *)user)->console, text, size);
+}
+
+static const struct session_events events = {
+	.changed = on_session,
+	.oom = on_oom,
+	.console_tail = get_console_tail,
+};
+
+// ---- making it ----
+
+static uint64_t window_bytes(uint64_t memory_bytes)
+{
+	uint64_t bytes = memory_bytes / WINDOW_PART;
+
+	if (bytes > WINDOW_MAX)
+		bytes = WINDOW_MAX;
+	return bytes & ~(FS_WINDOW_SLOT - 1);
+}
+
+static int add_root(struct vm *vm, struct err *err)
+{
+	const struct guest_range *range = machine_window(vm->machine);
+	struct fs_device_config config = {
+		.tag = ROOT_TAG,
+		.options = { .root_fd = vm->config.root_fd,
+			     .proc_fd = vm->config.proc_fd,
+			     .cache_seconds = CACHE_SECONDS,
+			     .dax_min_bytes = DAX_MIN_BYTES },
+		.window = &vm->window,
+	};
+	struct device *device;
+	bool has_mounts;
+
+	if (fs_has_mounts(config.options.proc_fd, config.options.root_fd, &has_mounts, err) < 0)
+		return -err->code;
+	config.options.writeback = !has_mounts;
+	vm->window = (struct fs_window){ .host = range->host, .bytes = range->size };
+	if (fs_device_create(&config, &device, err) < 0)
+		return -err->code;
+	return machine_add_device(vm->machine, device, "fs", vm->window.bytes > 0, err);
+}
+
+static int add_devices(struct vm *vm, struct err *err)
+{
+	struct device *rng;
+
+	if (console_create(&vm->console, vm->config.debug ? log_fd() : -1, err) < 0 ||
+	    machine_add_device(vm->machine, vm->console, "console", false, err) < 0 ||
+	    rng_create(&rng, err) < 0 ||
+	    machine_add_device(vm->machine, rng, "rng", false, err) < 0 ||
+	    vsock_create(&vm->vsock, err) < 0 ||
+	    machine_add_device(vm->machine, vsock_device(vm->vsock), "vsock", false, err) < 0)
+		return -err->code;
+	return add_root(vm, err);
+}
+
+static int open_session(struct vm *vm, struct err *err)
+{
+	struct vm_config *config = &vm->config;
+	const struct session_config session = {
+		.loop = machine_loop(vm->machine),
+		.vsock = vm->vsock,
+		.agent_config = config->agent_config,
+		.agent_config_len = config->agent_config_len,
+		.streams = { .terminal = take_fd(&config->terminal),
+			     .in = take_fd(&config->streams[0]),
+			     .out = take_fd(&config->streams[1]),
+			     .err = take_fd(&config->streams[2]) },
+		.hello_timeout_ms = HELLO_TIMEOUT_MS,
+		.events = &events,
+		.user = vm,
+	};
+
+	if (session_create(&session, &vm->session, err) < 0)
+		return -err->code;
+	const struct control_config control = {
+		.loop = machine_loop(vm->machine),
+		.session = vm->session,
+		.listen_fd = take_fd(&config->control_fd),
+		.owner = geteuid(),
+	};
+	return control_create(&control, &vm->control, err);
+}
+
+static int build(struct vm *vm, struct err *err)
+{
+	const struct machine_config machine = {
+		.kvm_fd = vm->config.kvm_fd,
+		.vcpus = vm->config.vcpus,
+		.memory_bytes = vm->config.memory_bytes,
+		.window_bytes = window_bytes(vm->config.memory_bytes),
+		.ended = on_guest_end,
+		.serial = vm->config.debug ? on_serial : NULL,
+		.owner = vm,
+	};
+	const struct machine_kernel kernel = {
+		.kernel_fd = vm->config.kernel_fd,
+		.initrd_fds = { vm->config.initrd_fd < 0 ? vm->config.agent_fd :
+							   vm->config.initrd_fd,
+				vm->config.initrd_fd < 0 ? -1 : vm->config.agent_fd },
+		.parameters = vm->config.kernel_parameters,
+		.debug = vm->config.debug,
+	};
+
+	if (machine_create(&vm->machine, &machine, err) < 0 || add_devices(vm, err) < 0 ||
+	    open_session(vm, err) < 0)
+		return -err->code;
+	return machine_boot(vm->machine, &kernel, err);
+}
+
+static void close_fds(struct vm *vm)
+{
+	struct vm_config *config = &vm->config;
+	int *const fds[] = { &config->kvm_fd,	  &config->kernel_fd,  &config->agent_fd,
+			     &config->initrd_fd,  &config->control_fd, &config->root_fd,
+			     &config->proc_fd,	  &config->terminal,   &config->streams[0],
+			     &config->streams[1], &config->streams[2] };
+
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		replace_fd(fds[i], -1);
+}
+
+static void vm_free(struct vm *vm)
+{
+	if (vm->control)
+		control_free(vm->control);
+	if (vm->session)
+		session_free(vm->session);
+	machine_free(vm->machine);
+	close_fds(vm);
+	replace_fd(&vm->last_words, -1);
+	free(vm);
+}
+
+int vm_prepare(const struct vm_config *config, struct vm **vm, struct err *err)
+{
+	struct vm *made = calloc(1, sizeof(*made));
+
+	if (!made)
+		return err_sysn(err, ENOMEM, "virtual machine");
+	made->config = *config;
+	made->last_words = fcntl(config->terminal < 0 ? config->streams[2] : config->terminal,
+				 F_DUPFD_CLOEXEC, 3);
+	clock_gettime(CLOCK_MONOTONIC, &made->started);
+	if (build(made, err) < 0) {
+		vm_free(made);
+		return -err->code;
+	}
+	// The guest has all of it in its memory, and the file server its own descriptors.
+	close_fds(made);
+	say_stage(made, "the machine is made");
+	*vm = made;
+	return 0;
+}
+
+// ---- running it ----
+
+// Until the session is in another state than before.
+static int run_loop(struct vm *vm, struct err *err)
+{
+	if (loop_run(machine_loop(vm->machine), err) < 0)
+		return -err->code;
+	if (session_state(vm->session) != SESSION_FAILED)
+		return 0;
+	*err = *session_error(vm->session);
+	return -err->code;
+}
+
+int vm_boot(struct vm *vm, struct err *err)
+{
+	machine_resume(vm->machine);
+	while (session_state(vm->session) < SESSION_CREATED)
+		if (run_loop(vm, err) < 0)
+			return -err->code;
+	return 0;
+}
+
+static void on_awaited(struct loop_source *source, uint32_t events_seen)
+{
+	struct vm *vm = (struct vm *)((char *)source - offsetof(struct vm, awaited));
+
+	(void)events_seen;
+	loop_unwatch(machine_loop(vm->machine), source);
+	loop_stop(machine_loop(vm->machine));
+}
+
+int vm_wait(struct vm *vm, int fd, struct err *err)
+{
+	vm->awaited = (struct loop_source){ .fd = fd, .ready = on_awaited };
+	if (loop_watch(machine_loop(vm->machine), &vm->awaited, EPOLLIN, err) < 0)
+		return -err->code;
+	while (vm->awaited.added)
+		if (run_loop(vm, err) < 0)
+			return -err->code;
+	return 0;
+}
+
+static int start_program(struct vm *vm, struct err *err)
+{
+	const struct session_request request = { .type = PROTO_START, .id = PROTO_INIT };
+
+	if (session_ask(vm->session, &request, err) < 0)
+		return -err->code;
+	while (session_state(vm->session) < SESSION_RUNNING)
+		if (run_loop(vm, err) < 0)
+			return -err->code;
+	return 0;
+}
+
+int vm_run(struct vm *vm, int report_fd, struct err *err)
+{
+	if (start_program(vm, err) < 0)
+		return -err->code;
+	close(report_fd);
+	while (session_state(vm->session) < SESSION_ENDED)
+		if (run_loop(vm, err) < 0) {
+			// To the program's standard error, since nobody waits for an answer here.
+			dprintf(vm->last_words, "moat: %s\n", err->msg);
+			_exit(1);
+		}
+	_exit((int)session_exit(vm->session)->status);
+}
