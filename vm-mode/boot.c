@@ -285,6 +285,7 @@ static void add_e820(struct boot_params *params, uint64_t start, uint64_t end, u
 static void fill_params(const struct boot *boot, const struct loaded *loaded,
 			struct boot_params *params)
 {
+	memset(params, 0, sizeof(*params));
 	params->hdr = loaded->header;
 	params->hdr.type_of_loader = LOADER_OTHER;
 	params->hdr.cmd_line_ptr = (uint32_t)LAYOUT_CMDLINE;

@@ -46,7 +46,7 @@ static int set_cpuid(struct vcpu *vcpu, struct cpuid *cpuid, struct err *err)
 {
 	if (cpuid_set_topology(cpuid, vcpu->index, vcpu->all->config.count, err) < 0)
 		return -err->code;
-	if (ioctl(vcpu->fd, KVM_SET_CPUID2, &cpuid->head) < 0)
+	if (ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid) < 0)
 		return err_sys(err, "KVM: set CPUID of vCPU %u", vcpu->index);
 	return 0;
 }

@@ -118,7 +118,7 @@ static void test_console(void)
 static const struct kvm_cpuid_entry2 *leaf(const struct cpuid *cpuid, uint32_t function,
 					   uint32_t index)
 {
-	for (uint32_t i = 0; i < cpuid->head.nent; i++)
+	for (uint32_t i = 0; i < cpuid->nent; i++)
 		if (cpuid->entries[i].function == function && cpuid->entries[i].index == index)
 			return &cpuid->entries[i];
 	return NULL;
@@ -127,7 +127,7 @@ static const struct kvm_cpuid_entry2 *leaf(const struct cpuid *cpuid, uint32_t f
 static void test_cpuid(void)
 {
 	struct cpuid cpuid = {
-		.head.nent = 5,
+		.nent = 5,
 		.entries = { { .function = 1, .ebx = 0xaabb1234, .edx = 3 },
 			     { .function = 0xb, .index = 0, .ebx = 99 },
 			     { .function = 0xb, .index = 1, .ebx = 99 },
@@ -136,7 +136,7 @@ static void test_cpuid(void)
 	};
 
 	is_int(cpuid_set_topology(&cpuid, 2, 3, &err), 0);
-	is_int(cpuid.head.nent, 6);
+	is_int(cpuid.nent, 6);
 	is_int(leaf(&cpuid, 1, 0)->ebx, 0x02031234);
 	is_int(leaf(&cpuid, 1, 0)->ecx, 0x80000000);
 	is_int(leaf(&cpuid, 1, 0)->edx, 3 | 1 << 28);
@@ -150,10 +150,10 @@ static void test_cpuid(void)
 	is_int(leaf(&cpuid, 0x40000000, 0)->ebx, 0x4b4d564b);
 	// Again, for the next.
 	is_int(cpuid_set_topology(&cpuid, 0, 1, &err), 0);
-	is_int(cpuid.head.nent, 6);
+	is_int(cpuid.nent, 6);
 	is_int(leaf(&cpuid, 1, 0)->ebx, 0x00011234);
 	is_int(leaf(&cpuid, 1, 0)->edx, 3);
-	cpuid.head.nent = CPUID_ENTRIES_MAX;
+	cpuid.nent = CPUID_ENTRIES_MAX;
 	is_int(cpuid_set_topology(&cpuid, 0, 1, &err), -E2BIG);
 }
 
