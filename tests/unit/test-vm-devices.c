@@ -48,8 +48,8 @@ static void offer(uint16_t head, const char *out, uint32_t in_len)
 {
 	char *data = ring.ram + VRING_DATA + head * 4096;
 
-	if (out)
-		memcpy(data, out, strlen(out));
+	for (size_t i = 0; out && out[i]; i++)
+		data[i] = out[i];
 	ring.desc[head] = (struct vring_desc){ .addr = VRING_DATA + head * 4096,
 					       .len = out ? (uint32_t)strlen(out) : in_len,
 					       .flags = out ? 0 : VRING_DESC_F_WRITE };
