@@ -167,7 +167,7 @@ static int run_guest(int kvm_fd, char *memory, struct kvm_verdict *verdict, stru
 	    cpuid_read(kvm_fd, &cpuid, err) < 0)
 		return -err->code;
 	scope_fd int vcpu_fd = ioctl(vm_fd, KVM_CREATE_VCPU, 0);
-	if (vcpu_fd < 0 || ioctl(vcpu_fd, KVM_SET_CPUID2, &cpuid.head) < 0)
+	if (vcpu_fd < 0 || ioctl(vcpu_fd, KVM_SET_CPUID2, &cpuid) < 0)
 		return err_sys(err, "KVM: make a vCPU");
 	if (set_registers(vcpu_fd, err) < 0)
 		return -err->code;

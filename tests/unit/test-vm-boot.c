@@ -9,6 +9,7 @@
 
 #include <asm/bootparam.h>
 #include <elf.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <sys/mman.h>
 
@@ -237,6 +238,7 @@ static void test_initrds(void)
 	boot.initrd_fds[0] = -1;
 	is_int(boot_load(&boot, &entry, &err), 0);
 	is_int(params->hdr.ramdisk_size, 4);
+	is_int(params->e820_entries, 4);
 
 	is_int(ftruncate(second, (off_t)(MEMORY - KERNEL - 8192)), 0);
 	is_int(boot_load(&boot, &entry, &err), 0);
@@ -246,7 +248,7 @@ static void test_initrds(void)
 	is_int(boot_load(&boot, &entry, &err), -ENOMEM);
 	is_str(err.msg, "second initramfs: it is too large");
 	int ends[2];
-	is_int(pipe(ends), 0);
+	is_int(pipe2(ends, O_CLOEXEC), 0);
 	boot.initrd_fds[1] = ends[0];
 	is_int(boot_load(&boot, &entry, &err), -EINVAL);
 	is_str(err.msg, "second initramfs: not a regular file");

@@ -1,5 +1,6 @@
-// The small devices: console and random numbers; CPUID and the probe, which need no guest kernel.
+// The small devices: console, random numbers and balloon; CPUID and the probe, which need no guest kernel.
 #include "vm-mode/cpuid.h"
+#include "vm-mode/devices/balloon.h"
 #include "vm-mode/devices/console.h"
 #include "vm-mode/devices/rng.h"
 #include "vm-mode/probe.h"
@@ -47,8 +48,8 @@ static void offer(uint16_t head, const char *out, uint32_t in_len)
 {
 	char *data = ring.ram + VRING_DATA + head * 4096;
 
-	if (out)
-		memcpy(data, out, strlen(out));
+	for (size_t i = 0; out && out[i]; i++)
+		data[i] = out[i];
 	ring.desc[head] = (struct vring_desc){ .addr = VRING_DATA + head * 4096,
 					       .len = out ? (uint32_t)strlen(out) : in_len,
 					       .flags = out ? 0 : VRING_DESC_F_WRITE };
@@ -115,10 +116,71 @@ static void test_console(void)
 	end();
 }
 
+static bool is_empty(const struct guest_memory *memory, uint64_t gpa)
+{
+	return *(const char *)guest_ptr(memory, gpa, 1) == 0;
+}
+
+// The rings stay in their own memory; what is given back is that of a memory file.
+static void test_balloon(void)
+{
+	struct guest_memory memory;
+	uint32_t target, actual = 7;
+
+	is_int(balloon_create(&device, &err), 0);
+	begin(0);
+	is_int(guest_memory_create(&memory, 1 << 20, &err), 0);
+	memset(memory.ranges[0].host, 'x', 1 << 20);
+	// Above the rings.
+	ring.memory.ranges[1] = memory.ranges[0];
+	ring.memory.ranges[1].gpa = 1 << 20;
+	ring.memory.fd = memory.fd;
+	ring.memory.count = 2;
+	const struct guest_memory *all = &ring.memory;
+
+	// Inflate: two pages in a row, one that isn't there, the last.
+	const uint32_t numbers[] = { 256, 257, UINT32_MAX, 511 };
+	offer(0, "0123456789012345", 0);
+	memcpy(ring.ram + VRING_DATA, numbers, sizeof(numbers));
+	is_int(device->ops->kick(device, 0, &err), 0);
+	is_int(ring.used->idx, 1);
+	ok(is_empty(all, 256 << 12) && is_empty(all, 257 << 12) && is_empty(all, 511 << 12),
+	   "given");
+	ok(!is_empty(all, 258 << 12) && !is_empty(all, 510 << 12), "the rest is there");
+
+	// Reports, by either number of that queue: whole pages only.
+	for (unsigned int index = 2; index < 5; index++) {
+		const uint64_t gpa = (300 + 10 * (uint64_t)index) << 12;
+
+		memset(ring.ram + VRING_DESC, 0, VRING_DATA - VRING_DESC);
+		is_int(queue_init(&device->queues[index], all, &ring.setup, &err), 0);
+		ring.desc[0] = (struct vring_desc){ .addr = gpa + 1,
+						    .len = 3 << 12,
+						    .flags = VRING_DESC_F_WRITE };
+		vring_test_offer(&ring, 0);
+		is_int(device->ops->kick(device, index, &err), 0);
+		ok(!is_empty(all, gpa) && is_empty(all, gpa + 4096) && is_empty(all, gpa + 8192) &&
+			   !is_empty(all, gpa + 3 * 4096),
+		   "whole pages");
+	}
+	mmio_read(mmio, 0x100, &target, 4);
+	is_int(target, 0);
+	balloon_set_target(device, 10 << 12);
+	mmio_read(mmio, 0x100, &target, 4);
+	is_int(target, 10);
+	mmio_write(mmio, 0x104, &actual, 4);
+	is_int((long long)balloon_actual(device), 7 << 12);
+	mmio_write(mmio, 0x100, &actual, 4);
+	mmio_read(mmio, 0x100, &target, 4);
+	is_int(target, 10);
+	end();
+	guest_memory_free(&memory);
+}
+
 static const struct kvm_cpuid_entry2 *leaf(const struct cpuid *cpuid, uint32_t function,
 					   uint32_t index)
 {
-	for (uint32_t i = 0; i < cpuid->head.nent; i++)
+	for (uint32_t i = 0; i < cpuid->nent; i++)
 		if (cpuid->entries[i].function == function && cpuid->entries[i].index == index)
 			return &cpuid->entries[i];
 	return NULL;
@@ -127,7 +189,7 @@ static const struct kvm_cpuid_entry2 *leaf(const struct cpuid *cpuid, uint32_t f
 static void test_cpuid(void)
 {
 	struct cpuid cpuid = {
-		.head.nent = 5,
+		.nent = 5,
 		.entries = { { .function = 1, .ebx = 0xaabb1234, .edx = 3 },
 			     { .function = 0xb, .index = 0, .ebx = 99 },
 			     { .function = 0xb, .index = 1, .ebx = 99 },
@@ -136,7 +198,7 @@ static void test_cpuid(void)
 	};
 
 	is_int(cpuid_set_topology(&cpuid, 2, 3, &err), 0);
-	is_int(cpuid.head.nent, 6);
+	is_int(cpuid.nent, 6);
 	is_int(leaf(&cpuid, 1, 0)->ebx, 0x02031234);
 	is_int(leaf(&cpuid, 1, 0)->ecx, 0x80000000);
 	is_int(leaf(&cpuid, 1, 0)->edx, 3 | 1 << 28);
@@ -150,10 +212,10 @@ static void test_cpuid(void)
 	is_int(leaf(&cpuid, 0x40000000, 0)->ebx, 0x4b4d564b);
 	// Again, for the next.
 	is_int(cpuid_set_topology(&cpuid, 0, 1, &err), 0);
-	is_int(cpuid.head.nent, 6);
+	is_int(cpuid.nent, 6);
 	is_int(leaf(&cpuid, 1, 0)->ebx, 0x00011234);
 	is_int(leaf(&cpuid, 1, 0)->edx, 3);
-	cpuid.head.nent = CPUID_ENTRIES_MAX;
+	cpuid.nent = CPUID_ENTRIES_MAX;
 	is_int(cpuid_set_topology(&cpuid, 0, 1, &err), -E2BIG);
 }
 
@@ -186,6 +248,7 @@ int main(void)
 {
 	test_rng();
 	test_console();
+	test_balloon();
 	test_cpuid();
 	test_probe();
 	return done();

@@ -92,7 +92,7 @@ static void test_loop(void)
 	scope_fd int in = ends[0];
 	scope_fd int out = ends[1];
 	a.source.fd = in;
-	b.source.fd = dup(in);
+	b.source.fd = fcntl(in, F_DUPFD_CLOEXEC, 0);
 	a.loop = b.loop = loop;
 	is_int(loop_watch(loop, &a.source, EPOLLIN, &err), 0);
 	is_int(loop_once(loop, 0, &err), 0);
