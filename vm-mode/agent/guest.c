@@ -12,12 +12,14 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #define LIST_MAX      ((size_t)64 * 1024)
+#define FILES_MAX     524288
 #define CLOCK_SLACK_S 1 // the guest's clock may be off by so much
 
 // ---- modules ----
@@ -106,17 +108,27 @@ static void open_console(void)
 		close(fd);
 }
 
+// The kernel's own, 4096 at most, is too low for what containers are used to.
+static void raise_limits(void)
+{
+	const struct rlimit files = { FILES_MAX, FILES_MAX };
+
+	setrlimit(RLIMIT_NOFILE, &files);
+}
+
 int guest_prepare(struct err *err)
 {
 	struct err ignored;
 
 	umask(022);
+	raise_limits();
 	load_modules();
 	if (leave_initramfs(err) < 0 || mount_all(err) < 0)
 		return -err->code;
 	open_console();
 	// Descriptor 2 will be the container's in its children.
-	return log_open("/dev/console", LOG_TEXT, LOG_WARN, &ignored) < 0 ? 0 : 0;
+	log_open("/dev/console", LOG_TEXT, LOG_WARN, &ignored);
+	return 0;
 }
 
 // ---- by the configuration ----

@@ -353,12 +353,13 @@ int job_start(struct agent *agent, uint32_t request, struct err *err)
 	return 0;
 }
 
-int job_init_pidfd(const struct agent *agent, struct err *err)
+int job_find_init(const struct agent *agent, pid_t *pid, struct err *err)
 {
 	const struct job *job = find(agent, PROTO_INIT);
 
 	if (!job || job->ended || job->stage == JOB_SETTLING || job->stage == JOB_FAILED)
 		return err_set(err, ESRCH, "the container's process has ended");
+	*pid = job->pid;
 	return job->pidfd;
 }
 
