@@ -9,7 +9,6 @@
 #include "vm-mode/agent/guest.h"
 #include "vm-mode/agent/job.h"
 
-#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -259,15 +258,6 @@ int container_update(const struct agent *agent, const char *json, size_t len, st
 	if (spec_parse_resources(json, len, &arena, &resources, err) < 0)
 		return -err->code;
 	return cgroup_update(agent->container.cgroup, resources, err);
-}
-
-void container_ended(const struct agent *agent)
-{
-	scope_fd int root = open(agent->root ? agent->root : GUEST_ROOT,
-				 O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (root < 0 || syncfs(root) < 0)
-		log_debug("sync the root: %s", err_text(errno));
 }
 
 void container_remove(struct agent *agent)

@@ -133,11 +133,11 @@ int guest_prepare(struct err *err)
 
 // ---- by the configuration ----
 
-static int mount_root(struct err *err)
+static int mount_root(bool dax, struct err *err)
 {
 	if (mkdir(GUEST_ROOT, 0755) < 0)
 		return err_sys(err, "make " GUEST_ROOT);
-	if (mount("root", GUEST_ROOT, "virtiofs", 0, "dax") == 0)
+	if (dax && mount("root", GUEST_ROOT, "virtiofs", 0, "dax") == 0)
 		return 0;
 	if (mount("root", GUEST_ROOT, "virtiofs", 0, NULL) < 0)
 		return err_sys(err, "mount the shared root");
@@ -170,7 +170,7 @@ int guest_adapt(const struct agent_config *config, struct err *err)
 		log_warn("hostname %s: %s", hostname, err_text(errno));
 	if (ns_raise_loopback(&unimportant) < 0)
 		log_warn("%s", unimportant.msg);
-	return mount_root(err);
+	return mount_root(config->dax, err);
 }
 
 // Not RB_POWER_OFF: without ACPI that only halts. What restarts a machine ends a virtual one: a reset

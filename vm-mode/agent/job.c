@@ -96,12 +96,11 @@ static bool owes(struct job *job)
 
 static void finish(struct job *job)
 {
-	if (job->stage != JOB_FAILED) {
-		if (job->id == PROTO_INIT)
-			container_ended(job->agent);
+	// Nothing is to be synced before: a FUSE file system writes an inode back when a descriptor
+	// or a mapping of it is closed, and here all are.
+	if (job->stage != JOB_FAILED)
 		control_send(job->agent, (struct proto_header){ .type = PROTO_EXIT, .id = job->id },
 			     &job->end, sizeof(job->end));
-	}
 	free_job(job);
 }
 
