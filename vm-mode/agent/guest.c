@@ -99,11 +99,11 @@ static int mount_all(struct err *err)
 // and what is opened next must not become them.
 static void open_console(void)
 {
-	int fd;
+	int fd = open("/dev/console", O_RDWR | O_NOCTTY | O_CLOEXEC);
 
-	do
-		fd = open("/dev/console", O_RDWR | O_NOCTTY);
-	while (fd >= 0 && fd < 2);
+	for (int i = 0; fd >= 0 && i <= 2; i++)
+		if (fcntl(i, F_GETFD) < 0)
+			dup2(fd, i);
 	if (fd > 2)
 		close(fd);
 }
