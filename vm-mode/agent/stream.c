@@ -209,6 +209,7 @@ static void run(struct stream *stream)
 			close_in(stream);
 			close_out(stream);
 		}
+		pay(stream, sizeof(struct proto_stream));
 	}
 	if (stream->in.open)
 		run_in(stream);
@@ -280,6 +281,10 @@ bool stream_settle(struct stream *stream)
 	if (ioctl(stream->local.fd, FIONREAD, &waiting) < 0 || waiting < 0)
 		waiting = 0;
 	stream->owed = stream->out.end - stream->out.start + (uint64_t)waiting;
+	// The host takes no streams of a process that it knows to have ended: what stays in the
+	// background would write to nobody.
+	if (!stream->connected)
+		stream->owed += sizeof(struct proto_stream);
 	return stream->owed == 0;
 }
 
