@@ -14,6 +14,7 @@ static const struct field config_fields[] = {
 	{ "filterFlags", VALUE(agent_config, filter_flags) },
 	{ "keyring", VALUE(agent_config, keyring) },
 	{ "timeNs", VALUE(agent_config, time_ns) },
+	{ "dax", VALUE(agent_config, dax) },
 	{ "debug", VALUE(agent_config, debug) },
 };
 static const struct object config_object = OBJECT_OF(agent_config, config_fields);

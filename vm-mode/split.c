@@ -81,26 +81,26 @@ static bool is_in(const char *path, const char *dir)
 	return strncmp(path, dir, len) == 0 && (path[len] == '/' || path[len] == '\0');
 }
 
-static int clean(struct splitter *s, const char *path, const char **out, struct err *err)
+// NULL: too long.
+static const char *clean(struct splitter *s, const char *path, struct err *err)
 {
 	char buf[PATH_MAX];
 
-	if (path_clean(arena_printf(s->arena, "/%s", path), buf, sizeof(buf)) < 0)
-		return err_set(err, ENAMETOOLONG, "%s: too long", path);
-	*out = arena_strdup(s->arena, buf);
-	return 0;
+	if (path_clean(arena_printf(s->arena, "/%s", path), buf, sizeof(buf)) == 0)
+		return arena_strdup(s->arena, buf);
+	err_set(err, ENAMETOOLONG, "%s: too long", path);
+	return NULL;
 }
 
 // ---- whose a mount is ----
 
 static int divide_bind(struct splitter *s, struct division *d, struct err *err)
 {
-	const char *source;
-
 	d->owner = OWNER_HOST;
 	if (!d->mount->source || !path_is_abs(d->mount->source))
 		return 0;
-	if (clean(s, d->mount->source, &source, err) < 0)
+	const char *source = clean(s, d->mount->source, err);
+	if (!source)
 		return -err->code;
 	for (size_t i = 0; i < ARRAY_SIZE(kernel_trees); i++)
 		if (str_eq(source, kernel_trees[i].source)) {
@@ -151,7 +151,8 @@ static int divide_mount(struct splitter *s, size_t i, struct err *err)
 	int ret = 0;
 
 	d->mount = &s->spec->mounts.v[i];
-	if (clean(s, d->mount->destination, &d->target, err) < 0)
+	d->target = clean(s, d->mount->destination, err);
+	if (!d->target)
 		return -err->code;
 	if (has_option(d->mount, "remount"))
 		divide_remount(s, i);

@@ -33,6 +33,7 @@ static void test_config(void)
 		.filter_flags = 4,
 		.keyring = "_ses.box",
 		.time_ns = UINT64_MAX,
+		.dax = true,
 		.debug = true,
 	};
 	scope_text struct text text = { 0 }, before = { 0 }, after = { 0 };
@@ -47,7 +48,7 @@ static void test_config(void)
 	is_str(got.filter, "AAAA");
 	is_int(got.filter_flags, 4);
 	is_str(got.keyring, "_ses.box");
-	ok(got.time_ns == UINT64_MAX && got.debug, "numbers and flags");
+	ok(got.time_ns == UINT64_MAX && got.dax && got.debug, "numbers and flags");
 	spec_write(config.spec, &before);
 	spec_write(got.spec, &after);
 	is_str(after.str, before.str);

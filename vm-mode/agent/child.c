@@ -9,6 +9,9 @@
 #include "process/hooks.h"
 
 #include <sys/prctl.h>
+#include <sys/resource.h>
+
+#define FILES_SOFT 1024
 
 static int do_join(struct child *child, struct err *err)
 {
@@ -96,6 +99,18 @@ static const struct {
 	{ "seal", do_seal, true },	    { "settle", do_settle, false },
 };
 
+// The agent's own limit is high; what the program has, unless the spec says otherwise, is what
+// service managers give.
+static void lower_limits(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur > FILES_SOFT) {
+		files.rlim_cur = FILES_SOFT;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
+
 static int take_steps(struct child *child, struct err *err)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
@@ -112,8 +127,10 @@ void child_run(struct child *child)
 {
 	const struct process_channels channels = { .report_fd = child->channel, .notify_fd = -1 };
 	struct err err = { 0 };
-	int ret = take_steps(child, &err);
+	int ret;
 
+	lower_limits();
+	ret = take_steps(child, &err);
 	if (ret == 0) {
 		// Others may live in the pid namespace from here on (runtime/init.c).
 		prctl(PR_SET_DUMPABLE, 0);

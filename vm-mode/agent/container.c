@@ -9,7 +9,6 @@
 #include "vm-mode/agent/guest.h"
 #include "vm-mode/agent/job.h"
 
-#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -194,6 +193,25 @@ int container_create(struct agent *agent, const char *json, size_t len, uint32_t
 
 // ---- more processes ----
 
+// Into the cgroup that the init lives in: one that has moved into a group below (systemd, say) may have
+// given its controllers to such groups, and then it takes no process itself.
+static int join_init(const struct container *container, pid_t init, struct arena *arena,
+		     struct oci_strings *cgroups, struct err *err)
+{
+	const char *sub = NULL;
+
+	if (cgroups->n || !container->cgroup)
+		return 0;
+	if (cgroup_sub_of(container->cgroup, init, arena, &sub, err) < 0)
+		return -err->code;
+	if (!sub)
+		return 0;
+	cgroups->v = arena_new(arena, char *, 2);
+	// A group's own name may have a colon, which would end a list of controllers.
+	cgroups->v[cgroups->n++] = arena_printf(arena, "/%s", sub);
+	return 0;
+}
+
 int container_exec(struct agent *agent, const struct proto_header *frame, const char *json,
 		   struct err *err)
 {
@@ -202,11 +220,13 @@ int container_exec(struct agent *agent, const struct proto_header *frame, const 
 	struct agent_exec *exec = arena_new(&arena, struct agent_exec, 1);
 	struct child child = {
 		.ns_plan = &container->ns_plan,
-		.into = job_init_pidfd(agent, err),
 		.spawn = { .cgroup_fd = -1, .pidfd = -1 },
 	};
+	pid_t init = 0;
 
+	child.into = job_find_init(agent, &init, err);
 	if (child.into < 0 || agent_exec_parse(json, frame->len, &arena, exec, err) < 0 ||
+	    join_init(container, init, &arena, &exec->cgroups, err) < 0 ||
 	    plan_process(container, exec->process, &arena, &child.plan, err) < 0 ||
 	    cgroup_join_open(container->cgroup, &exec->cgroups, &arena, &child.join, err) < 0) {
 		arena_free(&arena);
@@ -238,15 +258,6 @@ int container_update(const struct agent *agent, const char *json, size_t len, st
 	if (spec_parse_resources(json, len, &arena, &resources, err) < 0)
 		return -err->code;
 	return cgroup_update(agent->container.cgroup, resources, err);
-}
-
-void container_ended(const struct agent *agent)
-{
-	scope_fd int root = open(agent->root ? agent->root : GUEST_ROOT,
-				 O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (root < 0 || syncfs(root) < 0)
-		log_debug("sync the root: %s", err_text(errno));
 }
 
 void container_remove(struct agent *agent)

@@ -39,8 +39,5 @@ int container_signal(const struct agent *agent, int sig, struct err *err);
 // linux.resources, as JSON.
 int container_update(const struct agent *agent, const char *json, size_t len, struct err *err);
 
-// Its first process has ended, and so have all others: what they wrote reaches the host's files.
-void container_ended(const struct agent *agent);
-
 // For an agent that isn't a guest's: leaves no cgroup behind.
 void container_remove(struct agent *agent);

@@ -12,12 +12,14 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #define LIST_MAX      ((size_t)64 * 1024)
+#define FILES_MAX     524288
 #define CLOCK_SLACK_S 1 // the guest's clock may be off by so much
 
 // ---- modules ----
@@ -97,13 +99,21 @@ static int mount_all(struct err *err)
 // and what is opened next must not become them.
 static void open_console(void)
 {
-	int fd;
+	int fd = open("/dev/console", O_RDWR | O_NOCTTY | O_CLOEXEC);
 
-	do
-		fd = open("/dev/console", O_RDWR | O_NOCTTY);
-	while (fd >= 0 && fd < 2);
+	for (int i = 0; fd >= 0 && i <= 2; i++)
+		if (fcntl(i, F_GETFD) < 0)
+			dup2(fd, i);
 	if (fd > 2)
 		close(fd);
+}
+
+// The kernel's own, 4096 at most, is too low for what containers are used to.
+static void raise_limits(void)
+{
+	const struct rlimit files = { FILES_MAX, FILES_MAX };
+
+	setrlimit(RLIMIT_NOFILE, &files);
 }
 
 int guest_prepare(struct err *err)
@@ -111,21 +121,23 @@ int guest_prepare(struct err *err)
 	struct err ignored;
 
 	umask(022);
+	raise_limits();
 	load_modules();
 	if (leave_initramfs(err) < 0 || mount_all(err) < 0)
 		return -err->code;
 	open_console();
 	// Descriptor 2 will be the container's in its children.
-	return log_open("/dev/console", LOG_TEXT, LOG_WARN, &ignored) < 0 ? 0 : 0;
+	log_open("/dev/console", LOG_TEXT, LOG_WARN, &ignored);
+	return 0;
 }
 
 // ---- by the configuration ----
 
-static int mount_root(struct err *err)
+static int mount_root(bool dax, struct err *err)
 {
 	if (mkdir(GUEST_ROOT, 0755) < 0)
 		return err_sys(err, "make " GUEST_ROOT);
-	if (mount("root", GUEST_ROOT, "virtiofs", 0, "dax") == 0)
+	if (dax && mount("root", GUEST_ROOT, "virtiofs", 0, "dax") == 0)
 		return 0;
 	if (mount("root", GUEST_ROOT, "virtiofs", 0, NULL) < 0)
 		return err_sys(err, "mount the shared root");
@@ -158,7 +170,7 @@ int guest_adapt(const struct agent_config *config, struct err *err)
 		log_warn("hostname %s: %s", hostname, err_text(errno));
 	if (ns_raise_loopback(&unimportant) < 0)
 		log_warn("%s", unimportant.msg);
-	return mount_root(err);
+	return mount_root(config->dax, err);
 }
 
 // Not RB_POWER_OFF: without ACPI that only halts. What restarts a machine ends a virtual one: a reset

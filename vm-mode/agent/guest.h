@@ -13,7 +13,7 @@
 int guest_prepare(struct err *err);
 
 // What the configuration says of the guest itself: mounts the root that the host shares (virtio-fs,
-// tag `root`, with DAX where it can be had), hostname, clock, loopback interface.
+// tag `root`), hostname, clock, loopback interface.
 int guest_adapt(const struct agent_config *config, struct err *err);
 
 // Ends the machine.

@@ -96,12 +96,11 @@ static bool owes(struct job *job)
 
 static void finish(struct job *job)
 {
-	if (job->stage != JOB_FAILED) {
-		if (job->id == PROTO_INIT)
-			container_ended(job->agent);
+	// Nothing is to be synced before: a FUSE file system writes an inode back when a descriptor
+	// or a mapping of it is closed, and here all are.
+	if (job->stage != JOB_FAILED)
 		control_send(job->agent, (struct proto_header){ .type = PROTO_EXIT, .id = job->id },
 			     &job->end, sizeof(job->end));
-	}
 	free_job(job);
 }
 
@@ -353,12 +352,13 @@ int job_start(struct agent *agent, uint32_t request, struct err *err)
 	return 0;
 }
 
-int job_init_pidfd(const struct agent *agent, struct err *err)
+int job_find_init(const struct agent *agent, pid_t *pid, struct err *err)
 {
 	const struct job *job = find(agent, PROTO_INIT);
 
 	if (!job || job->ended || job->stage == JOB_SETTLING || job->stage == JOB_FAILED)
 		return err_set(err, ESRCH, "the container's process has ended");
+	*pid = job->pid;
 	return job->pidfd;
 }
 

@@ -27,8 +27,8 @@ int job_spawn(struct agent *agent, const struct proto_header *frame, struct chil
 // The container's program may run. -EINVAL: it isn't there, or runs already.
 int job_start(struct agent *agent, uint32_t request, struct err *err);
 
-// A descriptor of the container's own process, the job's. -ESRCH: it has ended.
-int job_init_pidfd(const struct agent *agent, struct err *err);
+// The container's own process, and a descriptor of it, which is the job's. -ESRCH: it has ended.
+int job_find_init(const struct agent *agent, pid_t *pid, struct err *err);
 
 // -ESRCH: no such process.
 int job_signal(const struct agent *agent, uint32_t id, int sig, struct err *err);

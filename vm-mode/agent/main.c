@@ -121,7 +121,7 @@ static int parse(struct agent *agent, char **argv, const char **log, struct err 
 
 int main(int argc, char **argv)
 {
-	struct agent agent = { 0 };
+	static struct agent agent;
 	const char *log = NULL;
 	struct err err = { 0 };
 

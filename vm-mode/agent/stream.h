@@ -25,7 +25,7 @@ struct stream;
 // Connects, and carries what comes. `local` is the stream's from now on, also on failure. `job` is
 // told (job_check()) when nothing is owed any more, until stream_settle() or stream_forget().
 int stream_open(struct agent *agent, struct job *job, enum proto_stream_kind kind, int local,
-		struct stream **stream, struct err *err);
+		struct stream **out, struct err *err);
 
 // The process has ended: true if all that it has written is with the host already; else the job
 // will be told.

@@ -36,14 +36,15 @@
 
 enum proto_type {
 	// host to agent
-	PROTO_CONFIG = 1, // JSON, struct agent_config (vm-mode/agent): answered by READY or FAILED
-	PROTO_START,	  // run the program: answered by STARTED or FAILED
-	PROTO_EXEC,	  // JSON: answered by STARTED or FAILED
-	PROTO_SIGNAL,	  // proto_signal: to a process, or to all: answered by DONE or FAILED
-	PROTO_RESIZE,	  // proto_size: of a process's terminal; not answered
-	PROTO_PS,	  // answered by PIDS
-	PROTO_STATS,	  // answered by FIGURES
-	PROTO_UPDATE,	  // JSON, linux.resources: answered by DONE or FAILED
+	PROTO_CONFIG =
+		1, // JSON, struct agent_config (vm-mode/agent_config.h): answered by READY or FAILED
+	PROTO_START,  // run the program: answered by STARTED or FAILED
+	PROTO_EXEC,   // JSON, struct agent_exec: answered by STARTED or FAILED
+	PROTO_SIGNAL, // proto_signal: to a process, or to all: answered by DONE or FAILED
+	PROTO_RESIZE, // proto_size: of a process's terminal; not answered
+	PROTO_PS,     // answered by PIDS
+	PROTO_STATS,  // answered by FIGURES
+	PROTO_UPDATE, // JSON, linux.resources: answered by DONE or FAILED
 
 	// agent to host
 	PROTO_HELLO = 64, // proto_hello: the first frame
