@@ -28,6 +28,8 @@ struct guest {
 	struct machine *machine;
 	struct device *console;
 	struct vcpu_end end;
+	char line[256]; // of the serial port, which gives it byte by byte
+	size_t len;
 };
 
 static struct timespec started;
@@ -56,7 +58,15 @@ static void on_end(void *owner, const struct vcpu_end *end)
 
 static void on_serial(void *owner, const char *bytes, size_t len)
 {
-	console_add(((struct guest *)owner)->console, bytes, len);
+	struct guest *guest = owner;
+
+	for (size_t i = 0; i < len; i++) {
+		guest->line[guest->len++] = bytes[i];
+		if (bytes[i] == '\n' || guest->len == sizeof(guest->line)) {
+			console_add(guest->console, guest->line, guest->len);
+			guest->len = 0;
+		}
+	}
 }
 
 static int parse(int argc, char **argv, struct options *options)
