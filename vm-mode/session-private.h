@@ -82,6 +82,7 @@ int session_send(struct session *session, const struct proto_header *header, con
 // Gives a free slot its id and streams (taken over, also on failure): NULL with the error.
 struct process *process_create(struct session *session, uint32_t id,
 			       const struct stream_fds *streams, struct err *err);
+void process_close_fds(const struct stream_fds *streams);
 // A process that has not ended, or NULL.
 struct process *process_find(struct session *session, uint32_t id);
 void process_started(struct process *process);

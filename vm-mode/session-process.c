@@ -150,6 +150,40 @@ static void on_drained(struct stream *stream)
 	check_drained((struct process *)((char *)first - offsetof(struct process, streams)));
 }
 
+void process_close_fds(const struct stream_fds *streams)
+{
+	const int fds[] = { streams->terminal, streams->in, streams->out, streams->err };
+
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
+
+// Takes all of the descriptors over.
+static int init_streams(struct process *process, const struct stream_fds *streams, struct err *err)
+{
+	const int fds[] = { [PROTO_STDIN] = streams->in,
+			    [PROTO_STDOUT] = streams->out,
+			    [PROTO_STDERR] = streams->err,
+			    [PROTO_TERMINAL] = streams->terminal };
+	int ret = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		struct stream *stream = &process->streams[i];
+		const enum proto_stream_kind kind = (enum proto_stream_kind)i;
+		struct err why;
+
+		stream->host.fd = -1;
+		if (fds[i] < 0 && kind != PROTO_TERMINAL && streams->terminal < 0)
+			stream_init_null(stream, process->session->loop, kind);
+		else if (fds[i] >= 0 &&
+			 stream_init(stream, process->session->loop, kind, fds[i], &why) < 0)
+			ret = err_set(err, why.code, "%s", why.msg);
+		stream->drained = on_drained;
+	}
+	return ret;
+}
+
 struct process *process_create(struct session *session, uint32_t id,
 			       const struct stream_fds *streams, struct err *err)
 {
@@ -158,32 +192,14 @@ struct process *process_create(struct session *session, uint32_t id,
 
 	if (!streams)
 		streams = &none;
-	const int fds[] = { [PROTO_STDIN] = streams->in,
-			    [PROTO_STDOUT] = streams->out,
-			    [PROTO_STDERR] = streams->err,
-			    [PROTO_TERMINAL] = streams->terminal };
-	int ret = process ? 0 : err_set(err, EBUSY, "there are too many processes");
-	if (process)
-		*process = (struct process){ .session = session, .id = id };
-	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
-		if (process)
-			process->streams[i].host.fd = -1;
-		if (process && fds[i] < 0 && i != PROTO_TERMINAL && streams->terminal < 0)
-			stream_init_null(&process->streams[i], session->loop,
-					 (enum proto_stream_kind)i);
-		if (fds[i] < 0)
-			continue;
-		if (ret < 0) {
-			close(fds[i]);
-			continue;
-		}
-		ret = stream_init(&process->streams[i], session->loop, (enum proto_stream_kind)i,
-				  fds[i], err);
-		process->streams[i].drained = on_drained;
+	if (!process) {
+		process_close_fds(streams);
+		err_set(err, EBUSY, "there are too many processes");
+		return NULL;
 	}
-	if (ret < 0) {
-		if (process)
-			process_drop(process);
+	*process = (struct process){ .session = session, .id = id };
+	if (init_streams(process, streams, err) < 0) {
+		process_drop(process);
 		return NULL;
 	}
 	process->state = PROCESS_ASKED;

@@ -300,15 +300,6 @@ static int ask(struct session *session, const struct session_request *request,
 	return ret;
 }
 
-static void close_streams(const struct stream_fds *streams)
-{
-	const int fds[] = { streams->terminal, streams->in, streams->out, streams->err };
-
-	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
-		if (fds[i] >= 0)
-			close(fds[i]);
-}
-
 int session_ask(struct session *session, const struct session_request *request, struct err *err)
 {
 	const struct rule *rule = find_rule(request->type);
@@ -317,7 +308,7 @@ int session_ask(struct session *session, const struct session_request *request, 
 	int ret = check_request(session, request, rule, err);
 	if (ret < 0) {
 		if (request->streams)
-			close_streams(request->streams);
+			process_close_fds(request->streams);
 		return ret;
 	}
 	if (request->type == PROTO_EXEC) {
@@ -662,7 +653,7 @@ int session_create(const struct session_config *config, struct session **session
 	struct session *made = calloc(1, sizeof(*made));
 
 	if (!made) {
-		close_streams(&config->streams);
+		process_close_fds(&config->streams);
 		return err_sysn(err, ENOMEM, "session");
 	}
 	made->loop = config->loop;

@@ -23,6 +23,11 @@ static void make_pipe(int ends[2])
 		abort();
 }
 
+static int copy_fd(int fd)
+{
+	return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
 static void set_nonblock(int fd)
 {
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
@@ -252,7 +257,7 @@ static void test_socket(void)
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
 		abort();
-	begin(dup(ends[0]), dup(ends[0]));
+	begin(copy_fd(ends[0]), copy_fd(ends[0]));
 	struct guest_conn *in = agent_stream(&agent, 0, PROTO_STDIN);
 	struct guest_conn *out = agent_stream(&agent, 0, PROTO_STDOUT);
 	is_int(write(ends[1], "question", 8), 8);
@@ -287,7 +292,7 @@ static void test_terminal(void)
 		skip("terminal", "no devpts here");
 		return;
 	}
-	int keep = dup(slave);
+	int keep = copy_fd(slave);
 	ioctl(master, TIOCSWINSZ, &window);
 	streams.terminal = slave;
 	agent_init(&agent, &streams);
@@ -331,8 +336,8 @@ static void test_ways(void)
 		ssize_t n;
 
 		make_pipe(ends);
-		is_int(hostfd_open(&in, dup(ends[0]), &err), 0);
-		is_int(hostfd_open(&out, dup(ends[1]), &err), 0);
+		is_int(hostfd_open(&in, copy_fd(ends[0]), &err), 0);
+		is_int(hostfd_open(&out, copy_fd(ends[1]), &err), 0);
 		replace_fd(&in.fd, ends[0]); // as they came, not opened anew
 		replace_fd(&out.fd, ends[1]);
 		in.way = out.way = ways[i];
@@ -352,7 +357,7 @@ static void test_ways(void)
 	if (master < 0)
 		return;
 	struct hostfd tty;
-	is_int(hostfd_open(&tty, dup(slave), &err), 0);
+	is_int(hostfd_open(&tty, copy_fd(slave), &err), 0);
 	replace_fd(&tty.fd, slave);
 	tty.way = HOSTFD_NOWAIT;
 	is_int(hostfd_read(&tty, got, 10), -EAGAIN);
@@ -391,9 +396,8 @@ static void test_wrong_streams(void)
 	make_pipe(out);
 	begin(-1, out[1]);
 	const struct proto_stream name = { .kind = PROTO_STDOUT };
-	char bytes[sizeof(name) + 3];
+	char bytes[sizeof(name) + 3] = "........abc";
 	memcpy(bytes, &name, sizeof(name));
-	memcpy(bytes + sizeof(name), "abc", 3);
 	struct guest_conn *conn = guest_connect(&agent.guest, PROTO_PORT_STREAM);
 	for (size_t i = 0; i < 7; i++)
 		guest_write(&agent.guest, conn, bytes + i, 1);

@@ -190,9 +190,8 @@ static void test_credit_from_guest(void)
 	is_int(vsock_conn_buffered(owner.conn), 0);
 
 	// Who asks is told.
-	unsigned int updates = conn->credit_updates;
 	guest_poll(&guest);
-	updates = conn->credit_updates;
+	unsigned int updates = conn->credit_updates;
 	guest_op(&guest, conn, VIRTIO_VSOCK_OP_CREDIT_REQUEST, 0);
 	guest_poll(&guest);
 	is_int(conn->credit_updates, updates + 1);
@@ -465,7 +464,8 @@ static void test_descriptors(void)
 	header.src_port = conn->local;
 	char last[sizeof(header) + 2];
 	memcpy(last, bytes, sizeof(header));
-	memcpy(last + sizeof(header), "ab", 2);
+	last[sizeof(header)] = 'a';
+	last[sizeof(header) + 1] = 'b';
 	const struct guest_piece pieces[] = {
 		{ .data = bytes, .len = 1 },
 		{ .data = bytes + 1, .len = 30 },

@@ -120,7 +120,7 @@ int guest_put_chain(struct guest *guest, const struct guest_piece *pieces, size_
 	uint16_t head = (uint16_t)((unsigned int)q->avail * 8 % GUEST_QUEUE_SIZE);
 	uint64_t at = TX_BUFFERS + (uint64_t)head * TX_BUFFER;
 
-	for (uint16_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		const struct guest_piece *piece = &pieces[i];
 
 		if (!piece->at && piece->len)
@@ -128,7 +128,7 @@ int guest_put_chain(struct guest *guest, const struct guest_piece *pieces, size_
 		descs(guest, 1)[head + i] = (struct vring_desc){
 			.addr = piece->at ? piece->at : at,
 			.len = piece->len,
-			.flags = i + 1U < count ? VRING_DESC_F_NEXT : 0,
+			.flags = i + 1 < count ? VRING_DESC_F_NEXT : 0,
 			.next = (uint16_t)(head + i + 1),
 		};
 		at += piece->len;

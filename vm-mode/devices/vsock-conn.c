@@ -68,31 +68,31 @@ bool conn_flush(struct conn *conn)
 	return true;
 }
 
-ssize_t vsock_conn_send(struct vsock_conn *base, const void *data, size_t len)
+ssize_t vsock_conn_send(struct vsock_conn *conn, const void *data, size_t len)
 {
-	struct conn *conn = conn_of(base);
+	struct conn *self = conn_of(conn);
 	size_t done = 0;
 
-	if (conn->our_shut & VIRTIO_VSOCK_SHUTDOWN_SEND ||
-	    conn->guest_shut & VIRTIO_VSOCK_SHUTDOWN_RCV || conn->gone)
+	if (self->our_shut & VIRTIO_VSOCK_SHUTDOWN_SEND ||
+	    self->guest_shut & VIRTIO_VSOCK_SHUTDOWN_RCV || self->gone)
 		return -EPIPE;
-	vsock_enter(conn->vsock);
-	bool open = conn_flush(conn);
+	vsock_enter(self->vsock);
+	bool open = conn_flush(self);
 	while (open && done < len) {
-		size_t now = smaller(len - done, conn_credit(conn));
+		size_t now = smaller(len - done, conn_credit(self));
 		if (now == 0) {
 			// The guest's updates are its own choice; asked, it must tell.
-			conn->pending |= PENDING_CREDIT_REQUEST;
+			self->pending |= PENDING_CREDIT_REQUEST;
 			break;
 		}
-		ssize_t n = put(conn, VIRTIO_VSOCK_OP_RW, (const char *)data + done, now);
+		ssize_t n = put(self, VIRTIO_VSOCK_OP_RW, (const char *)data + done, now);
 		if (n < 0)
 			break;
 		done += (size_t)n;
-		conn->sent += (uint32_t)n;
+		self->sent += (uint32_t)n;
 	}
-	conn->short_of_space = done < len;
-	vsock_leave(conn->vsock);
+	self->short_of_space = done < len;
+	vsock_leave(self->vsock);
 	return (ssize_t)done;
 }
 
@@ -165,17 +165,17 @@ static void drain(struct conn *conn)
 	}
 }
 
-void vsock_conn_resume(struct vsock_conn *base)
+void vsock_conn_resume(struct vsock_conn *conn)
 {
-	struct conn *conn = conn_of(base);
+	struct conn *self = conn_of(conn);
 
-	if (conn->delivering)
+	if (self->delivering)
 		return;
-	vsock_enter(conn->vsock);
-	conn->paused = false;
-	drain(conn);
-	conn_settle(conn);
-	vsock_leave(conn->vsock);
+	vsock_enter(self->vsock);
+	self->paused = false;
+	drain(self);
+	conn_settle(self);
+	vsock_leave(self->vsock);
 }
 
 size_t vsock_conn_buffered(const struct vsock_conn *conn)
@@ -233,30 +233,30 @@ void conn_abort(struct conn *conn)
 	tell_closed(conn, true);
 }
 
-void vsock_conn_shutdown(struct vsock_conn *base, uint32_t flags)
+void vsock_conn_shutdown(struct vsock_conn *conn, uint32_t flags)
 {
-	struct conn *conn = conn_of(base);
+	struct conn *self = conn_of(conn);
 
-	if ((conn->our_shut | flags) == conn->our_shut)
+	if ((self->our_shut | flags) == self->our_shut)
 		return;
-	vsock_enter(conn->vsock);
-	conn->our_shut |= flags & BOTH;
-	conn->pending |= PENDING_SHUTDOWN;
-	if (!conn->delivering) {
-		drain(conn);
-		conn_settle(conn);
+	vsock_enter(self->vsock);
+	self->our_shut |= flags & BOTH;
+	self->pending |= PENDING_SHUTDOWN;
+	if (!self->delivering) {
+		drain(self);
+		conn_settle(self);
 	}
-	vsock_leave(conn->vsock);
+	vsock_leave(self->vsock);
 }
 
-void vsock_conn_close(struct vsock_conn *base)
+void vsock_conn_close(struct vsock_conn *conn)
 {
-	struct conn *conn = conn_of(base);
+	struct conn *self = conn_of(conn);
 
-	vsock_enter(conn->vsock);
-	conn->disowned = true;
-	conn_abort(conn);
-	vsock_leave(conn->vsock);
+	vsock_enter(self->vsock);
+	self->disowned = true;
+	conn_abort(self);
+	vsock_leave(self->vsock);
 }
 
 void conn_free(struct conn *conn)
