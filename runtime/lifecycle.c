@@ -7,6 +7,7 @@
 #include "process/channel.h"
 #include "process/hooks.h"
 #include "runtime/activation.h"
+#include "runtime/payload.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -31,6 +32,10 @@ int lifecycle_signal(struct container *container, int sig, bool all, struct err 
 
 	if (container_open_cgroup(container, err) < 0)
 		return -err->code;
+	const struct payload_verbs *verbs = payload_verbs_of(container);
+	// SIGKILL is for the VMM itself, which may not be able to listen any more.
+	if (verbs->signal && sig != SIGKILL)
+		return verbs->signal(container, sig, all, err);
 	if (all && container->cgroup)
 		return cgroup_kill(container->cgroup, sig, err);
 	scope_fd int pidfd = proc_pidfd(&container->state.init, err);

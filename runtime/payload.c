@@ -1,7 +1,9 @@
 #include "runtime/payload.h"
 
 #include "base/str.h"
-#include "oci-spec/types.h"
+#include "runtime/container.h"
+#include "runtime/exec_vm.h"
+#include "runtime/verbs_vm.h"
 
 static const struct {
 	const char *key, *value;
@@ -26,4 +28,18 @@ const struct payload_ops *payload_choose(bool vm, const struct oci_spec *spec)
 	for (size_t i = 0; i < spec->annotations.n; i++)
 		vm |= asks_for_vm(&spec->annotations.v[i]);
 	return vm ? &payload_vm : &payload_process;
+}
+
+const struct payload_verbs *payload_verbs_of(const struct container *container)
+{
+	static const struct payload_verbs process = { 0 };
+	static const struct payload_verbs vm = {
+		.exec = exec_vm_stand_in,
+		.signal = verbs_vm_signal,
+		.update = verbs_vm_update,
+		.pids = verbs_vm_pids,
+	};
+	const char *mode = container->state.mode;
+
+	return mode && str_eq(mode, payload_vm.mode) ? &vm : &process;
 }

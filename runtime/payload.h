@@ -8,11 +8,15 @@
 #include "base/err.h"
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
 
+struct arena;
 struct creation;
 struct container;
+struct exec_vm;
+struct oci_resources;
 struct oci_spec;
-struct runtime;
 
 // Of a creation, in the order in which they are called; NULL: nothing to do. They refer to what is the
 // payload's own by creation->guest.
@@ -46,7 +50,30 @@ struct payload_ops {
 	int (*enter)(struct creation *c, int report_fd, struct err *err);
 };
 
+// Of a container that is there.
+struct payload_verbs {
+	// A process of `exec` is not born in the container's namespaces, but stands for one: what it
+	// does there, to its end (runtime/exec_vm.h). NULL: it is born there.
+	int (*exec)(const struct exec_vm *exec, struct err *err);
+
+	// Sends a signal to the program, or to all processes. NULL: they are the host's.
+	int (*signal)(const struct container *container, int sig, bool all, struct err *err);
+
+	// Changes the limits that hold in the guest; *host is the part for the host's cgroup. NULL: all
+	// of it is.
+	int (*update)(const struct container *container, const struct oci_resources *resources,
+		      const struct oci_resources **host, struct err *err);
+
+	// The processes, by the pids that the container itself knows, ascending, in `arena`. NULL:
+	// those of the cgroup.
+	int (*pids)(const struct container *container, struct arena *arena, pid_t **pids, size_t *n,
+		    struct err *err);
+};
+
 extern const struct payload_ops payload_process, payload_vm;
+
+// By the mode in a container's record.
+const struct payload_verbs *payload_verbs_of(const struct container *container);
 
 // The mode that the operator wants: VM mode by `vm` (--vm, the name moat-vm, moat.conf), by an
 // annotation of the spec (run.oci.handler=vm or krun, org.moat.vm=true), or by its `vm` object. Nothing

@@ -21,7 +21,6 @@
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 
 #define CONTROL_BACKLOG 64
 
@@ -133,14 +132,6 @@ static const char *kernel_parameters(struct creation *c)
 	return arena_strdup(c->arena, line.str);
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 static void write_agent_config(struct creation *c)
 {
 	struct payload_guest *guest = c->guest;
@@ -153,7 +144,7 @@ static void write_agent_config(struct creation *c)
 				  NULL,
 		.filter_flags = c->filter.flags,
 		.keyring = c->container.state.session_keyring,
-		.time_ns = now_ns(),
+		.dax = true,
 		.debug = c->rt->debug,
 	};
 

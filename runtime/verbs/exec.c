@@ -15,8 +15,10 @@
 #include "process/channel.h"
 #include "process/process.h"
 #include "runtime/container.h"
+#include "runtime/exec_vm.h"
 #include "runtime/foreground.h"
 #include "runtime/listener.h"
+#include "runtime/payload.h"
 #include "runtime/pidfile.h"
 #include "runtime/seccomp_cache.h"
 #include "runtime/self.h"
@@ -66,6 +68,7 @@ struct execution {
 	const struct runtime *rt;
 	const struct settings *settings;
 	struct container container;
+	const struct payload_verbs *payload;
 	const struct oci_process *spec;
 	struct ns_plan ns_plan;
 	struct process_plan *plan;
@@ -221,7 +224,15 @@ static int make_plans(struct execution *e, struct err *err)
 {
 	const struct oci_spec *spec = e->container.spec;
 
-	if (spec_validate_process(e->spec, err) < 0 || ns_plan_make(spec, &e->ns_plan, err) < 0 ||
+	if (spec_validate_process(e->spec, err) < 0)
+		return -err->code;
+	// The guest makes its own; here it is made to find what is wrong.
+	if (e->payload->exec)
+		return process_plan_make(
+			e->spec, spec->linux,
+			&(struct process_env){ .caps = process_caps_grantable(true) }, e->rt->arena,
+			&e->plan, err);
+	if (ns_plan_make(spec, &e->ns_plan, err) < 0 ||
 	    seccomp_cache_load(e->rt, spec->linux->seccomp, &e->filter, err) < 0)
 		return -err->code;
 	const bool userns = ns_has(&e->ns_plan, CLONE_NEWUSER);
@@ -322,6 +333,50 @@ static void __attribute__((noreturn)) become_process(struct execution *e)
 	_exit(1);
 }
 
+// The child's way where it only stands for a process.
+static void __attribute__((noreturn)) become_stand_in(struct execution *e)
+{
+	struct exec_vm exec = {
+		.container = &e->container,
+		.process = e->spec,
+		.cgroups = &e->settings->cgroups,
+		.channel = e->child_channel,
+	};
+	struct err err = { 0 };
+	int ret = 0;
+
+	replace_fd(&e->channel, -1);
+	replace_fd(&e->terminal.from, -1);
+	if (e->join)
+		ret = cgroup_join(e->join, &err);
+	if (ret == 0 && e->spec->terminal)
+		ret = terminal_route_send(&e->terminal, e->spec->console_size, false, &err);
+	else if (ret == 0)
+		setsid();
+	if (ret == 0) {
+		channel_ok(e->child_channel);
+		if (channel_wait(e->child_channel, &err) != 1)
+			_exit(1);
+		ret = e->payload->exec(&exec, &err);
+	}
+	if (ret < 0)
+		channel_fail(e->child_channel, &err);
+	_exit(ret < 0 ? 1 : ret);
+}
+
+static int spawn_stand_in(struct execution *e, struct err *err)
+{
+	struct clone_args args = { .flags = CLONE_PIDFD,
+				   .pidfd = (uint64_t)(uintptr_t)&e->child.pidfd,
+				   .exit_signal = SIGCHLD };
+	const pid_t pid = sys_clone3(&args);
+
+	if (pid < 0)
+		return err_sys(err, "clone");
+	e->child.pid = pid;
+	return pid > 0;
+}
+
 // Until the child has become its program. It gets its word to go before it asks for it, so that it
 // needn't sleep for that; but where moat has a terminal to make ready, only then.
 static int supervise(struct execution *e, struct err *err)
@@ -329,7 +384,7 @@ static int supervise(struct execution *e, struct err *err)
 	const struct settings *settings = e->settings;
 	const bool relays = e->terminal.from >= 0;
 
-	if (process_limit(e->plan, e->child.pid, err) < 0 ||
+	if ((!e->payload->exec && process_limit(e->plan, e->child.pid, err) < 0) ||
 	    (settings->pidfd_socket && pidfd_send(settings->pidfd_socket, e->child.pidfd, err) < 0))
 		return -err->code;
 	if (!relays)
@@ -363,7 +418,8 @@ static int join_init(struct execution *e, struct err *err)
 	return open_cgroup(e, &subs, err);
 }
 
-static int spawn(struct execution *e, struct err *err)
+// As ns_spawn_into().
+static int bear(struct execution *e, struct err *err)
 {
 	scope_fd int init = proc_pidfd(&e->container.state.init, err);
 
@@ -376,8 +432,17 @@ static int spawn(struct execution *e, struct err *err)
 	// init (systemd, say) has moved into one of those.
 	if (ret == -EBUSY && e->settings->cgroups.n == 0 && join_init(e, err) == 0)
 		ret = ns_spawn_into(&e->ns_plan, init, &e->child, err);
+	return ret;
+}
+
+static int spawn(struct execution *e, struct err *err)
+{
+	int ret = e->payload->exec ? spawn_stand_in(e, err) : bear(e, err);
+
 	if (ret < 0)
 		return ret;
+	if (ret == 0 && e->payload->exec)
+		become_stand_in(e);
 	if (ret == 0)
 		become_process(e);
 	replace_fd(&e->child_channel, -1);
@@ -422,6 +487,8 @@ static int protect_self(struct execution *e, struct err *err)
 {
 	const int dirfd = e->container.dirfd;
 
+	if (e->payload->exec)
+		return 0;
 	e->exposed = self_is_exposed(e->container.spec, true) ||
 		     faccessat(dirfd, "traced", F_OK, 0) == 0;
 	return !e->exposed ? 0 : self_protect(e->rt->argv, err);
@@ -429,7 +496,8 @@ static int protect_self(struct execution *e, struct err *err)
 
 static int note_tracer(struct execution *e, struct err *err)
 {
-	if (!self_may_be_traced_by(e->spec) || ns_has(&e->ns_plan, CLONE_NEWUSER))
+	if (e->payload->exec || !self_may_be_traced_by(e->spec) ||
+	    ns_has(&e->ns_plan, CLONE_NEWUSER))
 		return 0;
 	return self_note_tracer(e->rt, e->container.state.init.pid, err);
 }
@@ -452,12 +520,16 @@ static int run(const struct runtime *rt, const void *settings, const struct opti
 	if (container_open(rt, rest->argv[0], CONTAINER_LOOK, &e.container, err) < 0 ||
 	    require_state(&e, err) < 0 || container_load_spec(&e.container, err) < 0)
 		return -err->code;
+	e.payload = payload_verbs_of(&e.container);
+	if (e.payload->exec && e.settings->preserve_fds > 0)
+		return err_set(err, ENOTSUP, "descriptors can't be passed on into a VM");
 	if (protect_self(&e, err) < 0)
 		return -err->code;
 	int ret = e.settings->process ? process_of_file(&e, err) :
 					process_of_options(&e, rest, err);
 	if (ret < 0 || make_plans(&e, err) < 0 || note_tracer(&e, err) < 0 ||
-	    open_streams(&e, err) < 0 || open_cgroup(&e, &e.settings->cgroups, err) < 0)
+	    open_streams(&e, err) < 0 ||
+	    open_cgroup(&e, e.payload->exec ? NULL : &e.settings->cgroups, err) < 0)
 		return -err->code;
 	return execute(&e, err);
 }

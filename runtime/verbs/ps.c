@@ -3,6 +3,7 @@
 #include "base/scope.h"
 #include "base/str.h"
 #include "runtime/container.h"
+#include "runtime/payload.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -123,6 +124,19 @@ static int print_table(const struct pids *pids, char *const *ps_options, struct 
 	return 0;
 }
 
+// The host's ps knows nothing of the guest's processes.
+static int print_guest(const struct pids *pids, bool json)
+{
+	if (json) {
+		print_json(pids);
+		return 0;
+	}
+	puts("PID");
+	for (size_t i = 0; i < pids->n; i++)
+		printf("%d\n", pids->v[i]);
+	return 0;
+}
+
 static int run(const struct runtime *rt, const void *untyped, const struct option_rest *rest,
 	       struct err *err)
 {
@@ -137,6 +151,12 @@ static int run(const struct runtime *rt, const void *untyped, const struct optio
 	if (container_open(rt, rest->argv[0], CONTAINER_LOOK, &container, err) < 0 ||
 	    container_open_cgroup(&container, err) < 0)
 		return -err->code;
+	const struct payload_verbs *verbs = payload_verbs_of(&container);
+	if (verbs->pids) {
+		if (verbs->pids(&container, rt->arena, &pids.v, &pids.n, err) < 0)
+			return -err->code;
+		return print_guest(&pids, json);
+	}
 	if (!container.cgroup)
 		return err_set(err, ENOTSUP, "container %s has no cgroup, which ps needs",
 			       rest->argv[0]);

@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "oci-spec/spec.h"
 #include "runtime/container.h"
+#include "runtime/payload.h"
 
 #include <fcntl.h>
 
@@ -230,6 +231,9 @@ static int run(const struct runtime *rt, const void *untyped, const struct optio
 		return -err->code;
 	if (!container.cgroup)
 		return err_set(err, ENOTSUP, "container %s has no cgroup to update", rest->argv[0]);
+	const struct payload_verbs *verbs = payload_verbs_of(&container);
+	if (verbs->update && verbs->update(&container, resources, &resources, err) < 0)
+		return -err->code;
 	return cgroup_update(container.cgroup, resources, err);
 }
 

@@ -1,0 +1,127 @@
+#include "runtime/exec_vm.h"
+
+#include "base/scope.h"
+#include "base/str.h"
+#include "vm-mode/agent_config.h"
+#include "vm-mode/client.h"
+#include "vm-mode/hostfd.h"
+#include "vm-mode/split.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+
+// All but those by which the kernel ends a process for its own faults.
+static int open_signals(struct err *err)
+{
+	static const int own[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS };
+	sigset_t set;
+
+	sigfillset(&set);
+	for (size_t i = 0; i < ARRAY_SIZE(own); i++)
+		sigdelset(&set, own[i]);
+	if (sigprocmask(SIG_SETMASK, &set, NULL) < 0)
+		return err_sys(err, "block signals");
+	int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return fd < 0 ? err_sys(err, "signalfd") : fd;
+}
+
+// The descriptors go non-blocking to the VMM, which can't make them so itself.
+static int ask(const struct exec_vm *exec, int sock, struct vm_client_answer *answer,
+	       struct err *err)
+{
+	const struct agent_exec agent_exec = {
+		.process = vm_split_process(exec->process, exec->container->arena),
+		.cgroups = *exec->cgroups,
+	};
+	scope_text struct text json = { 0 };
+	scope_fd int in = hostfd_reopen(STDIN_FILENO);
+	scope_fd int out = exec->process->terminal ? -1 : hostfd_reopen(STDOUT_FILENO);
+	scope_fd int errors = exec->process->terminal ? -1 : hostfd_reopen(STDERR_FILENO);
+	const int fds[] = { in < 0 ? STDIN_FILENO : in, out < 0 ? STDOUT_FILENO : out,
+			    errors < 0 ? STDERR_FILENO : errors };
+
+	agent_exec_write(&agent_exec, &json);
+	const struct vm_client_request request = {
+		.type = PROTO_EXEC,
+		.payload = json.str,
+		.len = (uint32_t)json.len,
+		.fds = fds,
+		.nfds = exec->process->terminal ? 1 : ARRAY_SIZE(fds),
+	};
+	return vm_client_ask(sock, &request, PROTO_STARTED, answer, err);
+}
+
+static int send_size(int sock, uint32_t id, struct err *err)
+{
+	struct winsize window;
+	struct proto_size size;
+
+	if (ioctl(STDIN_FILENO, TIOCGWINSZ, &window) < 0)
+		return 0;
+	size = (struct proto_size){ .rows = window.ws_row, .cols = window.ws_col };
+	const struct vm_client_request request = {
+		.type = PROTO_RESIZE, .id = id, .payload = &size, .len = sizeof(size)
+	};
+	return vm_client_send(sock, &request, err);
+}
+
+static int hand_on_signals(const struct exec_vm *exec, int signals, int sock, uint32_t id,
+			   struct err *err)
+{
+	struct signalfd_siginfo info;
+	int ret = 0;
+
+	while (ret == 0 && read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		const struct proto_signal sig = { .number = info.ssi_signo };
+		const struct vm_client_request request = {
+			.type = PROTO_SIGNAL, .id = id, .payload = &sig, .len = sizeof(sig)
+		};
+
+		if (info.ssi_signo == SIGWINCH && exec->process->terminal)
+			ret = send_size(sock, id, err);
+		else if (info.ssi_signo != SIGCHLD && info.ssi_signo != SIGPIPE &&
+			 info.ssi_signo != SIGWINCH)
+			ret = vm_client_send(sock, &request, err);
+	}
+	return ret;
+}
+
+// Answers to signals come, too; that the process has just ended is no failure.
+static int take_answer(int sock, struct vm_client_answer *answer, struct err *err)
+{
+	const int ret = vm_client_receive(sock, answer, err);
+
+	if (ret < 0)
+		return err->code == ESRCH ? 0 : ret;
+	return answer->header.type == PROTO_EXIT;
+}
+
+int exec_vm_stand_in(const struct exec_vm *exec, struct err *err)
+{
+	struct vm_client_answer *answer = arena_new(exec->container->arena, struct vm_client_answer,
+						    1);
+	scope_fd int sock = vm_client_connect(exec->container->dirfd, err);
+	scope_fd int signals = sock < 0 ? -1 : open_signals(err);
+	int ret = signals < 0 ? -err->code : ask(exec, sock, answer, err);
+
+	if (ret < 0)
+		return ret;
+	const uint32_t id = answer->header.id;
+	close(exec->channel);
+	struct pollfd fds[] = { { .fd = sock, .events = POLLIN },
+				{ .fd = signals, .events = POLLIN } };
+	while (ret == 0) {
+		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
+			return err_sys(err, "poll");
+		if (fds[1].revents)
+			ret = hand_on_signals(exec, signals, sock, id, err);
+		if (ret == 0 && fds[0].revents)
+			ret = take_answer(sock, answer, err);
+	}
+	if (ret < 0)
+		return ret;
+	return (int)((const struct proto_exit *)(const void *)answer->payload)->status;
+}

@@ -1,0 +1,75 @@
+#include "runtime/verbs_vm.h"
+
+#include "base/scope.h"
+#include "base/str.h"
+#include "vm-mode/agent_config.h"
+#include "vm-mode/client.h"
+#include "vm-mode/split.h"
+
+#include <stdlib.h>
+
+// Connects, asks, and closes.
+static int ask(const struct container *container, const struct vm_client_request *request,
+	       uint32_t want, struct vm_client_answer *answer, struct err *err)
+{
+	scope_fd int sock = vm_client_connect(container->dirfd, err);
+
+	return sock < 0 ? sock : vm_client_ask(sock, request, want, answer, err);
+}
+
+int verbs_vm_signal(const struct container *container, int sig, bool all, struct err *err)
+{
+	const struct proto_signal what = { .number = (uint32_t)sig, .all = all };
+	const struct vm_client_request request = {
+		.type = PROTO_SIGNAL, .id = PROTO_INIT, .payload = &what, .len = sizeof(what)
+	};
+	struct vm_client_answer *answer = arena_new(container->arena, struct vm_client_answer, 1);
+	int ret = ask(container, &request, PROTO_DONE, answer, err);
+
+	if (ret == -ECONNREFUSED || ret == -ENOENT || ret == -ECONNRESET || ret == -ESRCH)
+		return err_set(err, ESRCH, "container not running");
+	return ret < 0 ? ret : 0;
+}
+
+int verbs_vm_update(const struct container *container, const struct oci_resources *resources,
+		    const struct oci_resources **host, struct err *err)
+{
+	struct oci_resources *rest = arena_new(container->arena, struct oci_resources, 1);
+	scope_text struct text json = { 0 };
+	struct vm_client_answer *answer = arena_new(container->arena, struct vm_client_answer, 1);
+
+	agent_resources_write(vm_split_resources(resources, container->arena), &json);
+	const struct vm_client_request request = { .type = PROTO_UPDATE,
+						   .payload = json.str,
+						   .len = (uint32_t)json.len };
+	*rest = *resources;
+	rest->memory = NULL;
+	rest->pids = NULL;
+	*host = rest;
+	return ask(container, &request, PROTO_DONE, answer, err);
+}
+
+static int compare_pids(const void *a, const void *b)
+{
+	const pid_t *first = a, *second = b;
+
+	return (*first > *second) - (*first < *second);
+}
+
+int verbs_vm_pids(const struct container *container, struct arena *arena, pid_t **pids, size_t *n,
+		  struct err *err)
+{
+	const struct vm_client_request request = { .type = PROTO_PS };
+	struct vm_client_answer *answer = arena_new(arena, struct vm_client_answer, 1);
+	int ret = ask(container, &request, PROTO_PIDS, answer, err);
+
+	if (ret < 0)
+		return ret;
+	const uint32_t *told = (const void *)answer->payload;
+	*n = answer->header.len / sizeof(*told);
+	*pids = arena_new(arena, pid_t, *n);
+	for (size_t i = 0; i < *n; i++)
+		(*pids)[i] = (pid_t)told[i];
+	qsort(*pids, *n, sizeof(**pids), compare_pids);
+	return 0;
+}
