@@ -13,7 +13,6 @@ static const struct field config_fields[] = {
 	{ "filter", VALUE(agent_config, filter) },
 	{ "filterFlags", VALUE(agent_config, filter_flags) },
 	{ "keyring", VALUE(agent_config, keyring) },
-	{ "timeNs", VALUE(agent_config, time_ns) },
 	{ "dax", VALUE(agent_config, dax) },
 	{ "debug", VALUE(agent_config, debug) },
 };

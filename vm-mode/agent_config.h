@@ -22,7 +22,6 @@ struct agent_config {
 	const char *filter;	     // struct sock_filter[], as base64; NULL: no filter
 	uint32_t filter_flags;	     // SECCOMP_FILTER_FLAG_*
 	const char *keyring;	     // session keyring; NULL: the agent's
-	uint64_t time_ns;	     // since the epoch, now; 0: the guest's own clock is good
 	bool dax;		     // the shared root has a DAX window
 	bool debug;		     // the agent logs what it does
 };

@@ -15,12 +15,10 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #define LIST_MAX      ((size_t)64 * 1024)
 #define FILES_MAX     524288
-#define CLOCK_SLACK_S 1 // the guest's clock may be off by so much
 
 // ---- modules ----
 
@@ -137,25 +135,11 @@ static int mount_root(bool dax, struct err *err)
 {
 	if (mkdir(GUEST_ROOT, 0755) < 0)
 		return err_sys(err, "make " GUEST_ROOT);
-	if (dax && mount("root", GUEST_ROOT, "virtiofs", 0, "dax") == 0)
+	if (dax && mount("root", GUEST_ROOT, "virtiofs", 0, "dax=inode") == 0)
 		return 0;
 	if (mount("root", GUEST_ROOT, "virtiofs", 0, NULL) < 0)
 		return err_sys(err, "mount the shared root");
 	return 0;
-}
-
-// A guest without a clock of the host's begins in 1970.
-static void set_clock(uint64_t time_ns)
-{
-	const struct timespec now = { .tv_sec = (time_t)(time_ns / 1000000000),
-				      .tv_nsec = (long)(time_ns % 1000000000) };
-	struct timespec mine;
-
-	if (time_ns == 0 || clock_gettime(CLOCK_REALTIME, &mine) < 0 ||
-	    labs(mine.tv_sec - now.tv_sec) <= CLOCK_SLACK_S)
-		return;
-	if (clock_settime(CLOCK_REALTIME, &now) < 0)
-		log_warn("set the clock: %s", err_text(errno));
 }
 
 int guest_adapt(const struct agent_config *config, struct err *err)
@@ -165,7 +149,6 @@ int guest_adapt(const struct agent_config *config, struct err *err)
 
 	if (config->debug)
 		log_open("/dev/console", LOG_TEXT, LOG_DEBUG, &unimportant);
-	set_clock(config->time_ns);
 	if (sethostname(hostname, strlen(hostname)) < 0)
 		log_warn("hostname %s: %s", hostname, err_text(errno));
 	if (ns_raise_loopback(&unimportant) < 0)

@@ -133,7 +133,9 @@ int fs_enter(struct fs *fs, const struct inode *parent, int fd, struct fuse_entr
 	}
 	*entry = (struct fuse_entry_out){
 		.nodeid = inodes_id(&fs->inodes, inode),
-		.generation = inode->generation,
+		// The kernel makes a mount point's inode with generation 0, and would take any other
+		// for another inode: it would drop the directory with all that is mounted there.
+		.generation = inode->submount ? 0 : inode->generation,
 		.entry_valid = fs_attr_seconds(fs, inode),
 		.attr_valid = fs_attr_seconds(fs, inode),
 	};

@@ -3,7 +3,7 @@
 //
 // Says `ready SECONDS` on the console, the kernel's uptime, as its first line. With moat.probe on the kernel's
 // command line, a line `ok NAME` or `MISSING NAME: why` follows for each feature that a container would
-// notice. Then it resets the machine.
+// notice. With moat.log the kernel's log follows. Then it resets the machine.
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/fanotify.h>
+#include <sys/klog.h>
 #include <sys/mount.h>
 #include <sys/personality.h>
 #include <sys/reboot.h>
@@ -83,7 +84,7 @@ static void probe_paths(void)
 		"/proc/self/ns/time_for_children",
 		"/proc/self/io",
 		"/proc/self/smaps",
-		"/proc/self/children",
+		"/proc/thread-self/children",
 		"/proc/self/map_files",
 		"/proc/self/timens_offsets",
 		"/proc/self/setgroups",
@@ -327,6 +328,14 @@ static void probe_calls(void)
 	result(WIFEXITED(ended) && WEXITSTATUS(ended) == 42, "a program for i386");
 }
 
+static void show_log(void)
+{
+	static char log[1 << 20];
+	int length = klogctl(3, log, sizeof(log)); // SYSLOG_ACTION_READ_ALL
+
+	printf("%.*s", length < 0 ? 0 : length, log);
+}
+
 int main(void)
 {
 	char text[4096];
@@ -352,6 +361,8 @@ int main(void)
 		probe_sockets();
 		probe_calls();
 	}
+	if (strstr(text, "moat.log"))
+		show_log();
 	fflush(stdout);
 	reboot(RB_AUTOBOOT);
 	return 1;
