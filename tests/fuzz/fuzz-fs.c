@@ -388,11 +388,10 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	return 0;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+// The server for one of the ways to be set up; made once.
+static struct fs *server(uint8_t how)
 {
-	struct input input = { data, size };
-	struct session session = { .nodes = { FUSE_ROOT_ID }, .nodes_count = 1 };
-	const uint8_t how = byte(&input);
+	static struct fs *servers[8];
 	const struct fs_options options = { .root_fd = root,
 					    .proc_fd = proc,
 					    .writeback = how & 1,
@@ -400,20 +399,26 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 					    .window_bytes = 4 * FS_WINDOW_SLOT,
 					    .map = no_map,
 					    .inodes_max = how & 4 ? 4 : 100 };
+	struct fs **fs = &servers[how % ARRAY_SIZE(servers)];
+	struct err err;
+
+	must(*fs || fs_create(&options, fs, &err) == 0);
+	return *fs;
+}
+
+static void begin(struct session *session, bool features)
+{
 	const struct {
 		struct fuse_in_header header;
 		struct fuse_init_in in;
-	} init = {
-		{ .len = sizeof(init), .opcode = FUSE_INIT },
-		{ .major = 7, .minor = 38, .flags = how & 8 ? 0 : UINT32_MAX, .flags2 = UINT32_MAX }
-	};
+	} init = { { .len = sizeof(init), .opcode = FUSE_INIT },
+		   { .major = 7,
+		     .minor = 38,
+		     .flags = features ? UINT32_MAX : 0,
+		     .flags2 = UINT32_MAX } };
 	static struct chain chain;
 	uint8_t out[128];
-	struct err err;
 
-	make_tree();
-	const int fd = lowest_fd();
-	must(fs_create(&options, &session.fs, &err) == 0);
 	chain.out = chain.pieces;
 	chain.in = chain.pieces + 1;
 	chain.pieces[0] = (struct iovec){ (void *)(uintptr_t)&init, sizeof(init) };
@@ -421,11 +426,25 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	chain.out_count = chain.in_count = 1;
 	chain.out_bytes = sizeof(init);
 	chain.in_bytes = sizeof(out);
-	must(fs_serve(session.fs, &chain) > sizeof(struct fuse_out_header));
+	must(fs_serve(session->fs, &chain) > sizeof(struct fuse_out_header));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input input = { data, size };
+	struct session session = { .nodes = { FUSE_ROOT_ID }, .nodes_count = 1 };
+	const uint8_t how = byte(&input);
+	uint32_t inodes, handles;
+
+	make_tree();
+	session.fs = server(how);
+	const int fd = lowest_fd();
+	begin(&session, !(how & 8));
 	for (int i = 0; i < REQUESTS_MAX && input.size > 0; i++)
 		serve_one(&session, &input);
-	fs_free(session.fs);
-	must(lowest_fd() == fd);
+	fs_reset(session.fs);
+	fs_count(session.fs, &inodes, &handles);
+	must(inodes == 1 && handles == 0 && lowest_fd() == fd);
 	check_outside();
 	return 0;
 }
