@@ -6,6 +6,7 @@
 #include <linux/falloc.h>
 #include <sys/mman.h>
 #include <sys/xattr.h>
+#include <time.h>
 
 #define COUNT_MANY 700
 
@@ -478,6 +479,35 @@ static void test_dax(void)
 	clean();
 }
 
+// Not a test: what a file costs that is looked up, looked at and read.
+static void measure(void)
+{
+	struct client client;
+	struct fuse_entry_out entry;
+	struct fuse_open_out open = { 0 };
+	struct fuse_attr attr;
+	struct timespec from, to;
+	const int rounds = 2000;
+
+	put("file", "content");
+	start(&client);
+	client_lookup(&client, ROOT, "file", &entry);
+	client_open_file(&client, entry.nodeid, O_RDONLY, &open);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
+	for (int i = 0; i < rounds; i++) {
+		client_lookup(&client, ROOT, "file", &entry);
+		client_getattr(&client, entry.nodeid, &attr);
+		client_read(&client, entry.nodeid, open.fh, 0, 4096);
+	}
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &to);
+	printf("# %.1f us of CPU for a lookup, a getattr and a read\n",
+	       ((double)(to.tv_sec - from.tv_sec) * 1e6 +
+		(double)(to.tv_nsec - from.tv_nsec) / 1e3) /
+		       rounds);
+	client_close(&client);
+	clean();
+}
+
 int main(void)
 {
 	if (!tree_open())
@@ -488,6 +518,7 @@ int main(void)
 	test_directories();
 	test_xattr();
 	test_dax();
+	measure();
 	tree_close();
 	return done();
 }
