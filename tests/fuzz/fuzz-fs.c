@@ -174,6 +174,26 @@ static size_t add_name(struct input *input, uint8_t *to, size_t room)
 	return len;
 }
 
+// Small numbers, which are more often good ones: counts, sizes, offsets, flags; of the window, whole slots.
+static void tame(const struct shape *shape, uint8_t *args, uint64_t mask)
+{
+	const bool window = shape->opcode == FUSE_SETUPMAPPING ||
+			    shape->opcode == FUSE_REMOVEMAPPING;
+	const size_t first = shape->opcode == FUSE_REMOVEMAPPING ? 4 : 0;
+
+	if (first)
+		memcpy(args, &(uint32_t){ 1 }, first);
+	for (size_t i = first; i + sizeof(uint64_t) <= shape->args; i += sizeof(uint64_t)) {
+		uint64_t value;
+
+		memcpy(&value, args + i, sizeof(value));
+		value &= mask;
+		if (window && i != offsetof(struct fuse_setupmapping_in, flags))
+			value *= FS_WINDOW_SLOT;
+		memcpy(args + i, &value, sizeof(value));
+	}
+}
+
 // ---- a request ----
 
 static size_t make_request(struct session *session, struct input *input, uint8_t *to, size_t room)
@@ -189,6 +209,8 @@ static size_t make_request(struct session *session, struct input *input, uint8_t
 	uint64_t value;
 
 	bytes(input, args, shape->args);
+	if ((odd & 4) && shape->opcode != FUSE_INIT)
+		tame(shape, args, odd & 8 ? 0xff : 3);
 	if (shape->handle != NOT_PATCHED) {
 		value = pick(input, session->handles, session->handles_count);
 		memcpy(args + shape->handle, &value, sizeof(value));

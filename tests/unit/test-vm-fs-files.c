@@ -118,7 +118,7 @@ static void test_io(void)
 	free(block);
 }
 
-// A chain of more pieces than one preadv(2) takes.
+// A chain of as many pieces as there can be.
 static void test_many_pieces(void)
 {
 	struct client client;
