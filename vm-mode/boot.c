@@ -110,7 +110,7 @@ static int load_segment(const struct boot *boot, const Elf64_Phdr *segment, uint
 static int load_elf(const struct boot *boot, const Elf64_Ehdr *elf, uint64_t file_bytes,
 		    struct loaded *loaded, struct err *err)
 {
-	Elf64_Phdr segments[SEGMENTS_MAX];
+	Elf64_Phdr segments[SEGMENTS_MAX] = { 0 };
 	bool entry_loaded = false;
 
 	if (check_elf(elf, err) < 0 ||
@@ -189,7 +189,7 @@ static int load_kernel(const struct boot *boot, struct loaded *loaded, struct er
 	union {
 		char bytes[2 * SECTOR_BYTES];
 		Elf64_Ehdr elf;
-	} head;
+	} head = { 0 };
 	struct setup_header header;
 	uint64_t size;
 
@@ -285,6 +285,7 @@ static void add_e820(struct boot_params *params, uint64_t start, uint64_t end, u
 static void fill_params(const struct boot *boot, const struct loaded *loaded,
 			struct boot_params *params)
 {
+	memset(params, 0, sizeof(*params));
 	params->hdr = loaded->header;
 	params->hdr.type_of_loader = LOADER_OTHER;
 	params->hdr.cmd_line_ptr = (uint32_t)LAYOUT_CMDLINE;

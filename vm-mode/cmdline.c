@@ -13,10 +13,9 @@ static const char *const fixed[] = {
 	"8250.nr_uarts=0",
 	"i8042.noaux",
 	"i8042.nokbd",
-	// The clocks are KVM's: nothing to calibrate one against, nothing to watch them with.
+	// The clocks are KVM's: nothing to calibrate one against.
 	"no_timer_check",
 	"tsc=reliable",
-	"nowatchdog",
 	// 64 MiB for bounce buffers, which virtio-mmio has no use for.
 	"swiotlb=noforce",
 	"cryptomgr.notests",

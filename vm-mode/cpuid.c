@@ -1,6 +1,7 @@
 #include "vm-mode/cpuid.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
 
@@ -18,14 +19,17 @@
 #define LEVEL_SMT	   1
 #define LEVEL_CORE	   2
 
+_Static_assert(offsetof(struct cpuid, entries) == offsetof(struct kvm_cpuid2, entries),
+	       "it is given to KVM as it is");
+
 int cpuid_read(int kvm_fd, struct cpuid *cpuid, struct err *err)
 {
-	*cpuid = (struct cpuid){ .head.nent = CPUID_ENTRIES_MAX };
-	if (ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, &cpuid->head) < 0)
+	*cpuid = (struct cpuid){ .nent = CPUID_ENTRIES_MAX };
+	if (ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid) < 0)
 		return err_sys(err, "KVM: ask for CPUID");
 	// It comes from the local APIC that KVM emulates, which this list doesn't know of.
 	if (ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0)
-		for (uint32_t i = 0; i < cpuid->head.nent; i++)
+		for (uint32_t i = 0; i < cpuid->nent; i++)
 			if (cpuid->entries[i].function == LEAF_FEATURES)
 				cpuid->entries[i].ecx |= ECX_TSC_DEADLINE;
 	return 0;
@@ -91,7 +95,7 @@ static void add_levels(struct cpuid *cpuid, uint32_t leaf, unsigned int apic_id,
 	};
 
 	for (uint32_t i = 0; i < 3; i++) {
-		struct kvm_cpuid_entry2 *entry = &cpuid->entries[cpuid->head.nent++];
+		struct kvm_cpuid_entry2 *entry = &cpuid->entries[cpuid->nent++];
 
 		*entry = levels[i];
 		entry->function = leaf;
@@ -107,7 +111,7 @@ int cpuid_set_topology(struct cpuid *cpuid, unsigned int apic_id, unsigned int v
 	bool has[2] = { false };
 	uint32_t kept = 0;
 
-	for (uint32_t i = 0; i < cpuid->head.nent; i++) {
+	for (uint32_t i = 0; i < cpuid->nent; i++) {
 		struct kvm_cpuid_entry2 *entry = &cpuid->entries[i];
 
 		if (is_replaced(entry)) {
@@ -119,7 +123,7 @@ int cpuid_set_topology(struct cpuid *cpuid, unsigned int apic_id, unsigned int v
 	}
 	if (kept + 6 > CPUID_ENTRIES_MAX)
 		return err_set(err, E2BIG, "CPUID: more leaves than there is place for");
-	cpuid->head.nent = kept;
+	cpuid->nent = kept;
 	if (has[0])
 		add_levels(cpuid, LEAF_TOPOLOGY, apic_id, vcpus);
 	if (has[1])

@@ -7,11 +7,13 @@
 #include "base/err.h"
 
 #include <linux/kvm.h>
+#include <stdint.h>
 
 #define CPUID_ENTRIES_MAX 256
 
+// As struct kvm_cpuid2, whose end is open.
 struct cpuid {
-	struct kvm_cpuid2 head;
+	uint32_t nent, padding;
 	struct kvm_cpuid_entry2 entries[CPUID_ENTRIES_MAX];
 };
 

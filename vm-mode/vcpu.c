@@ -46,7 +46,7 @@ static int set_cpuid(struct vcpu *vcpu, struct cpuid *cpuid, struct err *err)
 {
 	if (cpuid_set_topology(cpuid, vcpu->index, vcpu->all->config.count, err) < 0)
 		return -err->code;
-	if (ioctl(vcpu->fd, KVM_SET_CPUID2, &cpuid->head) < 0)
+	if (ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid) < 0)
 		return err_sys(err, "KVM: set CPUID of vCPU %u", vcpu->index);
 	return 0;
 }
@@ -281,13 +281,19 @@ static bool serve_exit(struct vcpu *vcpu)
 
 // ---- the thread ----
 
+// KVM_RUN then returns at once. Written by any thread.
+static void set_immediate_exit(struct vcpu *vcpu, uint8_t value)
+{
+	__atomic_store_n(&vcpu->run->immediate_exit, value, __ATOMIC_SEQ_CST);
+}
+
 // To be called where the request isn't RUN: waits until it is. False: STOP.
 static bool park(struct vcpu *vcpu)
 {
 	struct vcpus *all = vcpu->all;
 
 	// What the guest did with a device is only complete when KVM is entered again.
-	vcpu->run->immediate_exit = 1;
+	set_immediate_exit(vcpu, 1);
 	ioctl(vcpu->fd, KVM_RUN, 0);
 	pthread_mutex_lock(&all->mutex);
 	all->parked++;
@@ -296,7 +302,7 @@ static bool park(struct vcpu *vcpu)
 		pthread_cond_wait(&all->changed, &all->mutex);
 	if (atomic_load(&all->request) == RUN)
 		all->parked--;
-	vcpu->run->immediate_exit = 0;
+	set_immediate_exit(vcpu, 0);
 	pthread_mutex_unlock(&all->mutex);
 	return atomic_load(&all->request) != STOP;
 }
@@ -310,7 +316,7 @@ static bool enter(struct vcpu *vcpu)
 		return serve_exit(vcpu);
 	if (errno == EINTR || errno == EAGAIN) {
 		// Before the request is looked at: whoever makes one sets this after it.
-		__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+		set_immediate_exit(vcpu, 0);
 		return true;
 	}
 	if (errno == EFAULT)
@@ -393,7 +399,7 @@ static void kick_all(struct vcpus *vcpus)
 
 		if (!vcpu->has_thread)
 			continue;
-		__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+		set_immediate_exit(vcpu, 1);
 		pthread_kill(vcpu->thread, SIGRTMIN);
 	}
 }

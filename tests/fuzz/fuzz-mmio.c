@@ -1,9 +1,15 @@
 // fuzz-mmio: any accesses to the registers of a virtio device, with any bytes in the rings.
 //
-// The input is a row of records of eight bytes: what to do, where, and a value.
+// The input is a byte that chooses the device, then a row of records of eight bytes: what to do,
+// where, and a value.
 #include "tests/unit/echo.h"
 #include "tests/unit/vring.h"
+#include "vm-mode/devices/balloon.h"
+#include "vm-mode/devices/console.h"
+#include "vm-mode/devices/rng.h"
 #include "vm-mode/virtio/mmio.h"
+
+#include "base/log.h"
 
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
@@ -87,29 +93,46 @@ static void act(struct mmio *mmio, const uint8_t record[8])
 	}
 }
 
+static struct device *make_device(unsigned int kind)
+{
+	struct device *device = &echo.device;
+	struct err err;
+
+	echo = (struct echo){ .device.ops = &echo_ops };
+	if ((kind % 4 == 1 && rng_create(&device, &err) < 0) ||
+	    (kind % 4 == 2 && console_create(&device, -1, &err) < 0) ||
+	    (kind % 4 == 3 && balloon_create(&device, &err) < 0))
+		abort();
+	return device;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct loop *loop;
 	struct mmio *mmio;
 	struct err err;
 
+	if (size == 0)
+		return 0;
 	if (!loop) {
+		log_close();
 		vring_test_init(&ring, ECHO_SIZE, 0);
 		if (loop_create(&loop, &err) < 0)
 			abort();
 	}
 	memset(ring.ram + VRING_DESC, 0, 3 * 4096);
-	echo = (struct echo){ .device.ops = &echo_ops };
 	const struct mmio_setup setup = { .memory = &ring.memory,
 					  .loop = loop,
 					  .name = "echo",
 					  .irq_fd = -1,
 					  .windows = {
 						  { .id = 1, .gpa = 1 << 30, .size = 4096 } } };
-	if (mmio_create(&mmio, &echo.device, &setup, &err) < 0)
+	if (mmio_create(&mmio, make_device(data[0]), &setup, &err) < 0)
 		abort();
-	for (; size >= 8; data += 8, size -= 8)
+	for (data++, size--; size >= 8; data += 8, size -= 8) {
 		act(mmio, data);
+		loop_once(loop, 0, &err);
+	}
 	mmio_free(mmio);
 	return 0;
 }

@@ -237,6 +237,7 @@ static void test_initrds(void)
 	boot.initrd_fds[0] = -1;
 	is_int(boot_load(&boot, &entry, &err), 0);
 	is_int(params->hdr.ramdisk_size, 4);
+	is_int(params->e820_entries, 4);
 
 	is_int(ftruncate(second, (off_t)(MEMORY - KERNEL - 8192)), 0);
 	is_int(boot_load(&boot, &entry, &err), 0);

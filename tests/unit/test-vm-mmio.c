@@ -262,8 +262,6 @@ static void test_life(void)
 	set(VIRTIO_MMIO_QUEUE_NOTIFY, ECHO_QUEUES);
 	set(VIRTIO_MMIO_QUEUE_NOTIFY, UINT32_MAX);
 
-	// A queue that was set up can't be moved.
-	set(VIRTIO_MMIO_QUEUE_NUM, 1);
 	set(VIRTIO_MMIO_STATUS, get(VIRTIO_MMIO_STATUS) & ~(uint32_t)VIRTIO_CONFIG_S_DRIVER);
 	is_int(get(VIRTIO_MMIO_STATUS), 15);
 
@@ -292,6 +290,17 @@ static void test_failures(void)
 	const uint32_t broken = 15 | VIRTIO_CONFIG_S_NEEDS_RESET;
 
 	begin(&echo_ops);
+	// A queue that is ready can't be moved.
+	agree(UINT64_C(1) << VIRTIO_F_VERSION_1);
+	set_queue(1, ECHO_SIZE, ring.setup.desc);
+	set(VIRTIO_MMIO_QUEUE_DESC_LOW, 0);
+	set(VIRTIO_MMIO_QUEUE_NUM, 3);
+	set(VIRTIO_MMIO_STATUS, 15);
+	is_int(get(VIRTIO_MMIO_STATUS), 15);
+	set(VIRTIO_MMIO_STATUS, 0);
+	is_int(echo.starts, 1);
+	is_int(echo.resets, 1);
+	echo.starts = echo.resets = 0;
 	// A queue that isn't there.
 	agree(UINT64_C(1) << VIRTIO_F_VERSION_1);
 	set_queue(1, ECHO_SIZE, 0);

@@ -128,6 +128,13 @@ static void test_wrap(void)
 	}
 	is_int(good, 140000);
 	ok(queue_needs_interrupt(&queue), "an interrupt after more than all numbers");
+	for (int i = 0; i < 65536; i++) {
+		vring_test_offer(&ring, 0);
+		good -= queue_pop(&queue, &chain, &err) == 1;
+		queue_push(&queue, 0, 0);
+	}
+	is_int(good, 140000 - 65536);
+	ok(queue_needs_interrupt(&queue), "an interrupt after exactly all numbers");
 	end();
 }
 

@@ -83,3 +83,7 @@ struct device {
 	void (*config_changed)(struct device *dev);
 	void (*fail)(struct device *dev, const struct err *err);
 };
+
+// Has `kick` called again for this queue, after what else waits in the loop: a device that stops with
+// chains left, so that a driver that never runs dry doesn't have the VMM to itself.
+void dev_kick_again(struct device *dev, unsigned int queue);
