@@ -170,7 +170,7 @@ static size_t add_name(struct input *input, uint8_t *to, size_t room)
 	size_t len = strlen(name) + (which % 16 != 15);
 	if (len > room)
 		len = room;
-	memcpy(to, name, len);
+	memcpy(to, name, len); // NOLINT(bugprone-not-null-terminated-result): some have none
 	return len;
 }
 
@@ -254,8 +254,8 @@ static size_t cut(struct input *input, const uint8_t *from, size_t len, struct i
 
 static void learn(struct session *session, const uint8_t *answer, size_t len, uint32_t opcode)
 {
-	struct fuse_entry_out entry;
-	struct fuse_open_out open;
+	struct fuse_entry_out entry = { 0 };
+	struct fuse_open_out open = { 0 };
 	const uint8_t *at = answer;
 
 	if (opcode == FUSE_LOOKUP || opcode == FUSE_CREATE || opcode == FUSE_MKDIR ||
@@ -438,17 +438,18 @@ static void begin(struct session *session, bool features)
 		     .minor = 38,
 		     .flags = features ? UINT32_MAX : 0,
 		     .flags2 = UINT32_MAX } };
-	static struct chain chain;
+	struct chain *chain = calloc(1, sizeof(*chain));
 	uint8_t out[128];
 
-	chain.out = chain.pieces;
-	chain.in = chain.pieces + 1;
-	chain.pieces[0] = (struct iovec){ (void *)(uintptr_t)&init, sizeof(init) };
-	chain.pieces[1] = (struct iovec){ out, sizeof(out) };
-	chain.out_count = chain.in_count = 1;
-	chain.out_bytes = sizeof(init);
-	chain.in_bytes = sizeof(out);
-	must(fs_serve(session->fs, &chain) > sizeof(struct fuse_out_header));
+	chain->out = chain->pieces;
+	chain->in = chain->pieces + 1;
+	chain->pieces[0] = (struct iovec){ (void *)&init, sizeof(init) };
+	chain->pieces[1] = (struct iovec){ out, sizeof(out) };
+	chain->out_count = chain->in_count = 1;
+	chain->out_bytes = sizeof(init);
+	chain->in_bytes = sizeof(out);
+	must(fs_serve(session->fs, chain) > sizeof(struct fuse_out_header));
+	free(chain);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

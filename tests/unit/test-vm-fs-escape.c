@@ -32,8 +32,8 @@ static int call_with_name(struct client *client, int which, uint64_t dir, const 
 	const struct fuse_create_in create = { .flags = O_CREAT | O_RDWR, .mode = 0644 };
 	const struct fuse_rename2_in rename = { .newdir = ROOT };
 	const struct fuse_rename_in rename1 = { .newdir = ROOT };
-	struct client_file file;
-	struct fuse_entry_out entry;
+	struct client_file file = { 0 };
+	struct fuse_entry_out entry = { 0 };
 
 	switch (which) {
 	case 0:
@@ -96,10 +96,10 @@ static void test_names(void)
 static void test_links(void)
 {
 	struct client client;
-	struct fuse_entry_out entry;
-	struct fuse_open_out open;
+	struct fuse_entry_out entry = { 0 };
+	struct fuse_open_out open = { 0 };
 	struct fuse_attr attr;
-	struct client_file file;
+	struct client_file file = { 0 };
 	struct stat st;
 	char target[64];
 
@@ -138,7 +138,7 @@ static void test_links(void)
 	   "what a link leads to is as it was");
 
 	// A directory is swapped for a link between two requests: what is known stays what it was.
-	struct fuse_entry_out dir;
+	struct fuse_entry_out dir = { 0 };
 	client_mkdir(&client, ROOT, "dir", 0755, &dir);
 	renameat(base_fd, "dir", base_fd, "moved");
 	symlinkat("../secrets", base_fd, "dir");
@@ -154,8 +154,8 @@ static void test_links(void)
 static void test_moved_out(void)
 {
 	struct client client;
-	struct fuse_entry_out entry;
-	struct fuse_open_out open;
+	struct fuse_entry_out entry = { 0 };
+	struct fuse_open_out open = { 0 };
 
 	enter_root();
 	mkdirat(base_fd, "dir", 0755);
@@ -182,10 +182,10 @@ static void test_moved_out(void)
 static void look_at_mounts(void)
 {
 	struct client client;
-	struct fuse_entry_out entry;
-	struct fuse_open_out opened;
-	struct client_file file;
-	bool mounts;
+	struct fuse_entry_out entry = { 0 };
+	struct fuse_open_out opened = { 0 };
+	struct client_file file = { 0 };
+	bool mounts = false;
 	struct err err;
 	char path[64];
 
@@ -275,7 +275,7 @@ static void look_at_overlay(void)
 	const struct fuse_setupmapping_in dax = { .len = FS_WINDOW_SLOT,
 						  .flags = FUSE_SETUPMAPPING_FLAG_READ };
 	struct client client;
-	struct fuse_entry_out entry;
+	struct fuse_entry_out entry = { 0 };
 	struct fuse_open_out opened = { 0 };
 
 	if (mount("tmpfs", tree_path, "tmpfs", 0, NULL) < 0)
