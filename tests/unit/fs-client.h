@@ -23,7 +23,7 @@ struct client {
 	uid_t uid;
 	gid_t gid;
 	uint64_t unique;
-	struct chain chain;
+	struct chain *chain;
 	size_t out_max; // room for the answer's payload
 	// The last answer.
 	uint32_t written; // as fs_serve() said
@@ -34,8 +34,8 @@ struct client {
 
 // A part of a request.
 #define PART(object) ((struct iovec){ (void *)&(object), sizeof(object) })
-#define TEXT(text)   ((struct iovec){ (void *)(uintptr_t)(text), strlen(text) + 1 })
-#define BYTES(p, n)  ((struct iovec){ (void *)(uintptr_t)(p), (n) })
+#define TEXT(text)   ((struct iovec){ (void *)(text), strlen(text) + 1 })
+#define BYTES(p, n)  ((struct iovec){ (void *)(p), (n) })
 #define NO_PART	     ((struct iovec){ NULL, 0 })
 
 // Sends a request of up to three parts; returns the answer's error: 0 or negative errno. -EPROTO: there
@@ -43,7 +43,7 @@ struct client {
 static inline int client_call(struct client *client, uint32_t opcode, uint64_t nodeid,
 			      struct iovec a, struct iovec b, struct iovec c)
 {
-	struct chain *chain = &client->chain;
+	struct chain *chain = client->chain;
 	const struct iovec parts[] = { a, b, c };
 	struct fuse_in_header header = { .len = sizeof(header),
 					 .opcode = opcode,
@@ -105,6 +105,7 @@ static inline void client_open(struct client *client, struct fs *fs)
 	*client = (struct client){ .fs = fs,
 				   .uid = geteuid(),
 				   .gid = getegid(),
+				   .chain = calloc(1, sizeof(*client->chain)),
 				   .data = malloc(CLIENT_OUT_MAX),
 				   .out_max = CLIENT_OUT_MAX };
 }
@@ -112,6 +113,7 @@ static inline void client_open(struct client *client, struct fs *fs)
 static inline void client_close(struct client *client)
 {
 	free(client->data);
+	free(client->chain);
 	fs_free(client->fs);
 }
 

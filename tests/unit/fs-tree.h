@@ -12,7 +12,7 @@
 
 static char tree_path[] = "/tmp/moat-vm-fs-XXXXXX";
 static int base_fd = -1, proc_fd = -1;
-static bool root_rights;
+static bool root_rights; // of the host
 
 static inline void start_with(struct client *client, struct fs_options options)
 {
@@ -56,9 +56,19 @@ static inline void put(const char *name, const char *content)
 		printf("# put %s: %s\n", name, strerror(errno));
 }
 
+// In a user namespace, ids are few, and the kernel heeds CAP_FSETID only outside of any.
+static inline bool tree_is_root(void)
+{
+	scope_file FILE *map = fopen("/proc/self/uid_map", "re");
+	unsigned int inside = 1, outside = 1, count = 0;
+
+	return geteuid() == 0 && map && fscanf(map, "%u %u %u", &inside, &outside, &count) == 3 &&
+	       inside == 0 && outside == 0 && count == UINT32_MAX;
+}
+
 static inline bool tree_open(void)
 {
-	root_rights = geteuid() == 0;
+	root_rights = tree_is_root();
 	proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (proc_fd < 0 || !mkdtemp(tree_path))
 		return false;

@@ -32,8 +32,8 @@ static int call_with_name(struct client *client, int which, uint64_t dir, const 
 	const struct fuse_create_in create = { .flags = O_CREAT | O_RDWR, .mode = 0644 };
 	const struct fuse_rename2_in rename = { .newdir = ROOT };
 	const struct fuse_rename_in rename1 = { .newdir = ROOT };
-	struct client_file file;
-	struct fuse_entry_out entry;
+	struct client_file file = { 0 };
+	struct fuse_entry_out entry = { 0 };
 
 	switch (which) {
 	case 0:
@@ -96,10 +96,10 @@ static void test_names(void)
 static void test_links(void)
 {
 	struct client client;
-	struct fuse_entry_out entry;
-	struct fuse_open_out open;
+	struct fuse_entry_out entry = { 0 };
+	struct fuse_open_out open = { 0 };
 	struct fuse_attr attr;
-	struct client_file file;
+	struct client_file file = { 0 };
 	struct stat st;
 	char target[64];
 
@@ -138,7 +138,7 @@ static void test_links(void)
 	   "what a link leads to is as it was");
 
 	// A directory is swapped for a link between two requests: what is known stays what it was.
-	struct fuse_entry_out dir;
+	struct fuse_entry_out dir = { 0 };
 	client_mkdir(&client, ROOT, "dir", 0755, &dir);
 	renameat(base_fd, "dir", base_fd, "moved");
 	symlinkat("../secrets", base_fd, "dir");
@@ -154,8 +154,8 @@ static void test_links(void)
 static void test_moved_out(void)
 {
 	struct client client;
-	struct fuse_entry_out entry;
-	struct fuse_open_out open;
+	struct fuse_entry_out entry = { 0 };
+	struct fuse_open_out open = { 0 };
 
 	enter_root();
 	mkdirat(base_fd, "dir", 0755);
@@ -179,14 +179,13 @@ static void test_moved_out(void)
 
 // ---- mounts ----
 
-// In a mount namespace of its own; returns the number of failed checks through the exit status.
 static void look_at_mounts(void)
 {
 	struct client client;
-	struct fuse_entry_out entry;
-	struct fuse_open_out opened;
-	struct client_file file;
-	bool mounts;
+	struct fuse_entry_out entry = { 0 };
+	struct fuse_open_out opened = { 0 };
+	struct client_file file = { 0 };
+	bool mounts = false;
 	struct err err;
 	char path[64];
 
@@ -253,7 +252,74 @@ static void look_at_mounts(void)
 	client_close(&client);
 }
 
-static void test_mounts(void)
+// ---- an overlay ----
+
+static int maps, unmaps;
+static char mapped_content[8];
+
+static int note_map(void *arg, const struct fs_mapping *mapping, int fd)
+{
+	(void)arg;
+	maps += mapping->prot != 0;
+	unmaps += mapping->prot == 0;
+	memset(mapped_content, 0, sizeof(mapped_content));
+	if (fd >= 0 && pread(fd, mapped_content, sizeof(mapped_content) - 1, 0) < 0)
+		printf("# pread: %s\n", strerror(errno));
+	return 0;
+}
+
+// A file of a lower layer becomes another one when it is first written: what the guest sees as memory
+// must not be the old one.
+static void look_at_overlay(void)
+{
+	const struct fuse_setupmapping_in dax = { .len = FS_WINDOW_SLOT,
+						  .flags = FUSE_SETUPMAPPING_FLAG_READ };
+	struct client client;
+	struct fuse_entry_out entry = { 0 };
+	struct fuse_open_out opened = { 0 };
+
+	if (mount("tmpfs", tree_path, "tmpfs", 0, NULL) < 0)
+		_exit(255);
+	replace_fd(&base_fd, open(tree_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	mkdirat(base_fd, "lower", 0755);
+	mkdirat(base_fd, "upper", 0755);
+	mkdirat(base_fd, "work", 0755);
+	mkdirat(base_fd, "root", 0755);
+	put("lower/file", "old");
+	put("lower/gone", "x");
+	if (fchdir(base_fd) < 0 || mount("overlay", "root", "overlay", 0,
+					 "lowerdir=lower,upperdir=upper,workdir=work") < 0)
+		_exit(255);
+	replace_fd(&base_fd, openat(base_fd, "root", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	start_with(&client, (struct fs_options){ .cache_seconds = 3600,
+						 .window_bytes = FS_WINDOW_SLOT,
+						 .map = note_map });
+	is_int(client_lookup(&client, ROOT, "file", &entry), 0);
+	is_int(entry.attr.flags, FUSE_ATTR_DAX);
+	is_int(client_call(&client, FUSE_SETUPMAPPING, entry.nodeid, PART(dax), NO_PART, NO_PART),
+	       0);
+	is_int(maps, 1);
+	const uint64_t node = entry.nodeid;
+	is_int(client_open_file(&client, node, O_RDWR, &opened), 0);
+	is_int(maps, 2);
+	is_int(client_write(&client, node, (struct fuse_write_in){ .fh = opened.fh, .size = 3 },
+			    "new"),
+	       3);
+	is_int(client_open_file(&client, node, O_RDWR | O_TRUNC, &opened), 0);
+	is_int(maps, 3);
+	is_str(mapped_content, "");
+	is_int(client_lookup(&client, ROOT, "file", &entry), 0);
+	is_int(entry.nodeid, node);
+	is_int(client_unlink(&client, ROOT, "gone"), 0);
+	is_int(client_lookup(&client, ROOT, "gone", &entry), -ENOENT);
+	is_int(client_rename(&client, ROOT, "file", (struct fuse_rename2_in){ .newdir = ROOT },
+			     "f"),
+	       0);
+	client_close(&client);
+}
+
+// In a process with a mount namespace of its own. The parent counts on from where that has ended.
+static void in_namespace(void (*look)(void), const char *name)
 {
 	fflush(stdout);
 	pid_t pid = fork();
@@ -263,22 +329,20 @@ static void test_mounts(void)
 		if (unshare(CLONE_NEWNS) < 0 ||
 		    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 			_exit(255);
-		// The parent counts on from here.
-		look_at_mounts();
+		look();
 		fflush(stdout);
 		_exit(tap_failed > 0 ? 254 : tap_count);
 	}
 	waitpid(pid, &status, 0);
 	const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 254;
 	if (code == 255) {
-		skip("mounts", "needs root");
+		skip(name, "needs root");
 	} else {
 		if (code < 254)
 			tap_count = code;
-		ok(code < 254, "all of it in a mount namespace");
+		ok(code < 254, name);
 	}
-	enter_root();
-	leave_root();
+	clean();
 }
 
 int main(void)
@@ -288,7 +352,8 @@ int main(void)
 	test_names();
 	test_links();
 	test_moved_out();
-	test_mounts();
+	in_namespace(look_at_mounts, "mounts");
+	in_namespace(look_at_overlay, "an overlay");
 	tree_close();
 	return done();
 }

@@ -131,7 +131,8 @@ static void check_maps(void)
 	is_int(ftruncate(fd, 8192), 0);
 	char *map = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	ok(map != MAP_FAILED, "a shared mapping");
-	memcpy(map + 4095, "ab", 2);
+	map[4095] = 'a';
+	map[4096] = 'b';
 	is_int(pread(fd, got, 2, 4095), 2);
 	is_str(got, "ab");
 	is_int(msync(map, 8192, MS_SYNC), 0);
@@ -189,8 +190,8 @@ static void check_names(void)
 		skip("a file without a name", strerror(errno));
 	} else {
 		snprintf(target, sizeof(target), "%d", fd);
-		is_int(linkat(openat(proc_fd, "self/fd", O_PATH | O_DIRECTORY), target, mnt,
-			      "named", AT_SYMLINK_FOLLOW),
+		is_int(linkat(openat(proc_fd, "self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC), target,
+			      mnt, "named", AT_SYMLINK_FOLLOW),
 		       0);
 		is_int(host_size("named"), 0);
 		close(fd);

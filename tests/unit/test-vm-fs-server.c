@@ -251,11 +251,11 @@ static void test_window(void)
 	struct fuse_setupmapping_in in = { .len = FS_WINDOW_SLOT, .moffset = FS_WINDOW_SLOT };
 	const struct fuse_removemapping_in count = { 1 };
 	const struct fuse_removemapping_one one = { FS_WINDOW_SLOT, FS_WINDOW_SLOT };
-	const char *mapped = (const char *)window.host + FS_WINDOW_SLOT;
+	char *mapped;
 
 	put("file", "content");
 	begin();
-	mapped = (const char *)window.host + FS_WINDOW_SLOT;
+	mapped = (char *)window.host + FS_WINDOW_SLOT;
 	drive();
 	init();
 	in.flags = FUSE_SETUPMAPPING_FLAG_READ;
@@ -264,14 +264,14 @@ static void test_window(void)
 	is_str(mapped, "content");
 	in.flags |= FUSE_SETUPMAPPING_FLAG_WRITE;
 	is_int(request(FUSE_SETUPMAPPING, node, PART(in), NO_PART), 0);
-	memcpy((char *)(uintptr_t)mapped, "C", 1);
+	mapped[0] = 'C';
 	scope_fd int fd = openat(base_fd, "file", O_RDONLY | O_CLOEXEC);
 	char first = 0;
 	is_int(pread(fd, &first, 1, 0), 1);
 	is_int(first, 'C');
 	is_int(request(FUSE_REMOVEMAPPING, node, PART(count), PART(one)), 0);
 	unsigned char resident;
-	is_int(mincore((void *)(uintptr_t)mapped, 4096, &resident), 0);
+	is_int(mincore(mapped, 4096, &resident), 0);
 
 	// What the server could ask for, if it were not ours any more.
 	struct fs_mapping wrong = { .len = FS_WINDOW_SLOT, .prot = PROT_READ };

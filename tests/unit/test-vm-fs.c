@@ -10,7 +10,7 @@
 static void test_init(void)
 {
 	struct client client;
-	struct fuse_init_out out;
+	struct fuse_init_out out = { 0 };
 	struct fuse_attr attr = { 0 };
 	struct fs *fs = NULL;
 	struct err err;
@@ -64,7 +64,7 @@ static void test_malformed(void)
 	is_int(client_call(&client, FUSE_LOOKUP, ROOT, BYTES("abc", 3), NO_PART, NO_PART), -EINVAL);
 	is_int(client_call(&client, FUSE_SYMLINK, ROOT, TEXT("a"), NO_PART, NO_PART), -EINVAL);
 
-	struct chain *chain = &client.chain;
+	struct chain *chain = client.chain;
 	chain->out[0] = PART(header);
 	chain->out_count = 1;
 	chain->out_bytes = sizeof(header);
@@ -91,7 +91,7 @@ static void test_malformed(void)
 static void test_lookup(void)
 {
 	struct client client;
-	struct fuse_entry_out entry, again;
+	struct fuse_entry_out entry = { 0 }, again = { 0 };
 	uint32_t inodes, handles;
 	char longest[300];
 
@@ -144,9 +144,9 @@ static void test_lookup(void)
 static void test_bounds(void)
 {
 	struct client client;
-	struct fuse_entry_out entry;
-	struct client_file file;
-	struct fuse_open_out open;
+	struct fuse_entry_out entry = { 0 };
+	struct client_file file = { 0 };
+	struct fuse_open_out open = { 0 };
 	char name[16];
 	uint32_t inodes, handles;
 	int ret = 0, made = 0;
@@ -205,7 +205,7 @@ static void test_bounds(void)
 static void test_setattr(void)
 {
 	struct client client;
-	struct fuse_entry_out entry;
+	struct fuse_entry_out entry = { 0 };
 	struct fuse_attr attr = { 0 };
 
 	put("file", "12345678");
@@ -275,7 +275,7 @@ static void test_statx(void)
 		uint32_t nsec, flags;
 		uint64_t spare[2];
 		struct statx stat;
-	} out;
+	} out = { 0 };
 	struct statx real;
 
 	put("file", "123");
@@ -301,9 +301,9 @@ static void test_statx(void)
 static void test_names(void)
 {
 	struct client client;
-	struct fuse_entry_out entry, dir;
+	struct fuse_entry_out entry = { 0 }, dir = { 0 };
 	struct fuse_attr attr = { 0 };
-	struct stat st;
+	struct stat st = { 0 };
 
 	start(&client);
 	is_int(client_mkdir(&client, ROOT, "dir", 0750, &dir), 0);
@@ -377,8 +377,8 @@ static void test_names(void)
 static void test_modes(void)
 {
 	struct client client;
-	struct fuse_entry_out entry;
-	struct client_file file;
+	struct fuse_entry_out entry = { 0 };
+	struct client_file file = { 0 };
 	const struct fuse_create_in masked = { .flags = O_CREAT | O_RDWR,
 					       .mode = S_IFREG | 0666,
 					       .umask = 027 };
@@ -413,14 +413,15 @@ static void test_modes(void)
 static void test_owners(void)
 {
 	struct client client;
-	struct client_file file;
-	struct fuse_entry_out entry;
+	struct client_file file = { 0 };
+	struct fuse_entry_out entry = { 0 };
 	struct fuse_attr attr = { 0 };
 
 	start(&client);
 	if (!root_rights) {
 		client.uid++;
-		is_int(client_create(&client, ROOT, "file", 0644, &file), -EPERM);
+		int ret = client_create(&client, ROOT, "file", 0644, &file);
+		ok(ret == -EPERM || ret == -EOVERFLOW, "not in the name of others");
 		skip("files of other users", "needs root");
 		client_close(&client);
 		clean();
@@ -470,7 +471,7 @@ static void test_owners(void)
 static void test_killpriv(void)
 {
 	struct client client;
-	struct client_file file;
+	struct client_file file = { 0 };
 	struct fuse_attr attr = { 0 };
 
 	start(&client);

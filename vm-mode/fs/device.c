@@ -5,6 +5,7 @@
 #include "base/proc.h"
 #include "base/scope.h"
 #include "base/str.h"
+#include "base/sys.h"
 
 #include <linux/virtio_fs.h>
 #include <linux/virtio_ids.h>
@@ -25,7 +26,7 @@ struct fs_device {
 	struct device device; // the first
 	struct virtio_fs_config space;
 	struct fs_window window;
-	pid_t pid;
+	int pidfd; // of the server: another may reap this process's children
 	int control_fd, window_fd;
 	struct loop_source control, window_source;
 	bool gone; // the server
@@ -48,6 +49,16 @@ static struct fs_device *of_window(struct loop_source *source)
 
 // ---- the end of the server ----
 
+static void end_server(struct fs_device *fs)
+{
+	siginfo_t info;
+
+	sys_pidfd_send_signal(fs->pidfd, SIGKILL);
+	while (waitid(P_PIDFD, (id_t)fs->pidfd, &info, WEXITED) < 0 && errno == EINTR)
+		;
+	replace_fd(&fs->pidfd, -1);
+}
+
 static void unwatch(struct fs_device *fs)
 {
 	loop_unwatch(fs->device.env.loop, &fs->control);
@@ -62,7 +73,7 @@ static void lose_server(struct fs_device *fs, const char *why)
 		return;
 	fs->gone = true;
 	unwatch(fs);
-	kill(fs->pid, SIGKILL);
+	sys_pidfd_send_signal(fs->pidfd, SIGKILL);
 	err_set(&err, EPIPE, "the file server %s", why);
 	if (fs->device.started)
 		fs->device.fail(&fs->device, &err);
@@ -209,8 +220,7 @@ static void close_device(struct device *device)
 	unwatch(fs);
 	replace_fd(&fs->control_fd, -1);
 	replace_fd(&fs->window_fd, -1);
-	kill(fs->pid, SIGKILL);
-	proc_wait(fs->pid);
+	end_server(fs);
 	free(fs);
 }
 
@@ -285,12 +295,13 @@ static int spawn_server(struct fs_device *fs, const struct fs_device_config *con
 		.confine = config->confine,
 	};
 	server.options.window_bytes = fs->window.bytes;
-	fs->pid = fork();
-	if (fs->pid < 0)
+	pid_t pid = fork();
+	if (pid < 0)
 		return err_sys(err, "fork the file server");
-	if (fs->pid == 0)
+	if (pid == 0)
 		run_server(&server);
-	return 0;
+	fs->pidfd = sys_pidfd_open(pid, 0);
+	return fs->pidfd < 0 ? err_sys(err, "pidfd of the file server") : 0;
 }
 
 int fs_device_create(const struct fs_device_config *config, struct device **device, struct err *err)
@@ -304,7 +315,7 @@ int fs_device_create(const struct fs_device_config *config, struct device **devi
 	if (!fs)
 		return err_sysn(err, ENOMEM, "file server");
 	fs->device.ops = &ops;
-	fs->control_fd = fs->window_fd = -1;
+	fs->control_fd = fs->window_fd = fs->pidfd = -1;
 	memcpy(fs->space.tag, config->tag, len);
 	fs->space.num_request_queues = FS_QUEUES - 1;
 	if (config->window)

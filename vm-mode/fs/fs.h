@@ -50,7 +50,9 @@ struct fs_options {
 	// Those of other mounts it asks for each time.
 	uint32_t cache_seconds;
 
-	uint64_t window_bytes;	// DAX: the window's size, 0: none
+	// DAX: the window's size, 0: none. The guest is told which files to map (FUSE_ATTR_DAX), and
+	// must not be mounted with `dax=always`.
+	uint64_t window_bytes;
 	uint64_t dax_min_bytes; // regular files from this size on are mapped rather than read
 	// Maps `fd` into the window, or unmaps. 0 or negative errno.
 	int (*map)(void *arg, const struct fs_mapping *mapping, int fd);

@@ -114,28 +114,17 @@ struct transfer {
 	uint64_t offset;
 };
 
-// Bytes done, fewer where the file ends; negative errno if it is none.
-static ssize_t move_bytes(struct transfer *transfer)
+// Bytes done, fewer where the file ends or the disk is full; or negative errno.
+static ssize_t move_bytes(const struct transfer *transfer)
 {
-	ssize_t done = 0;
+	// A chain has one piece more, for who lets the header and data share one: the guest sees
+	// that less was written.
+	const int count = transfer->count < IOV_MAX ? (int)transfer->count : IOV_MAX;
+	const off_t offset = (off_t)transfer->offset;
+	ssize_t done = transfer->write ? pwritev(transfer->fd, transfer->pieces, count, offset) :
+					 preadv(transfer->fd, transfer->pieces, count, offset);
 
-	while (transfer->count > 0) {
-		const int now = transfer->count < IOV_MAX ? (int)transfer->count : IOV_MAX;
-		const off_t at = (off_t)transfer->offset + done;
-		ssize_t want = 0;
-		for (int i = 0; i < now; i++)
-			want += (ssize_t)transfer->pieces[i].iov_len;
-		ssize_t ret = transfer->write ? pwritev(transfer->fd, transfer->pieces, now, at) :
-						preadv(transfer->fd, transfer->pieces, now, at);
-		if (ret < 0)
-			return done > 0 ? done : -errno;
-		done += ret;
-		if (ret < want)
-			break;
-		transfer->pieces += now;
-		transfer->count -= (size_t)now;
-	}
-	return done;
+	return done < 0 ? -errno : done;
 }
 
 int op_read(struct fs *fs, struct fs_request *request)
@@ -150,7 +139,7 @@ int op_read(struct fs *fs, struct fs_request *request)
 	if (in->size > FS_IO_MAX || in->offset > INT64_MAX - FS_IO_MAX ||
 	    chain->in_bytes < header || in->size > chain->in_bytes - header)
 		return -EINVAL;
-	struct transfer transfer = {
+	const struct transfer transfer = {
 		.fd = handle->fd,
 		.pieces = fs->pieces,
 		.count = wire_slice(chain->in, chain->in_count, header, in->size, fs->pieces),
@@ -163,7 +152,7 @@ int op_read(struct fs *fs, struct fs_request *request)
 // The guest sends what it has kept back whenever it likes, also after it has given the file its
 // capabilities: they must survive that, though a write takes them away. (A write that should take
 // them, the guest begins by taking them itself.)
-static ssize_t write_keeping_caps(const struct inode *inode, struct transfer *transfer)
+static ssize_t write_keeping_caps(const struct inode *inode, const struct transfer *transfer)
 {
 	char caps[64];
 	const struct fd_name name = fs_fd_name(inode->fd);
@@ -190,7 +179,7 @@ int op_write(struct fs *fs, struct fs_request *request)
 	if (in->size > FS_IO_MAX || in->offset > INT64_MAX - FS_IO_MAX ||
 	    in->size > request->header.len - before)
 		return -EINVAL;
-	struct transfer transfer = {
+	const struct transfer transfer = {
 		.fd = handle->fd,
 		.write = true,
 		.pieces = fs->pieces,

@@ -31,5 +31,5 @@ struct fs_server_config {
 // openat, statx, readlinkat, fstatfs, lseek, getdents64, fsync, fdatasync, syncfs, fallocate,
 // ftruncate, truncate, copy_file_range, mkdirat, mknodat, symlinkat, linkat, unlinkat, renameat2,
 // fchownat, fchmodat, utimensat, getxattr, setxattr, listxattr, removexattr, umask, setfsuid,
-// setfsgid, capget, capset, fcntl, mmap, munmap, madvise, exit_group.
+// setfsgid, capget, capset, fcntl, mmap, munmap, madvise, brk, exit_group.
 int fs_server_run(const struct fs_server_config *config, struct err *err);
