@@ -27,7 +27,7 @@ with_ranges() {
 	requires_path /usr/bin/newuidmap
 	[ -u /usr/bin/newuidmap ] || getcap /usr/bin/newuidmap | grep -q cap_setuid || skip "host's newuidmap has no rights"
 	[ -e /etc/subuid ] && [ -e /etc/subgid ] || skip "host has no /etc/subuid"
-	cp "$TEMPLATE/etc/passwd" "$TEMPLATE/etc/group" "$T"
+	cp "$TEMPLATE"/own/rootfs/etc/{passwd,group} "$T"
 	printf '%s\n' 'other:400000:1000' 'user:500000:1000' '1000:700000:10' | tee "$T/subuid" >"$T/subgid"
 	cat >"$T/with-ranges" <<-'EOF'
 		#!/bin/sh
