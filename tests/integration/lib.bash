@@ -278,6 +278,9 @@ has_cap() {
 }
 requires_cap_sys_resource() { has_cap 24 || skip "host grants no CAP_SYS_RESOURCE"; }
 
+# requires_test_vm WHAT: the test changes something of the machine's.
+requires_test_vm() { grep -qs 'moat\.run=' /proc/cmdline || skip "outside of the test VM this would change $1"; }
+
 # requires_path PATH [WHAT]: something of the host's kernel.
 requires_path() { [ -e "$1" ] || skip "host has no ${2:-$1}"; }
 
