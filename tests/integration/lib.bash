@@ -106,6 +106,12 @@ make_bundle() {
 	cp -r --remove-destination "$TEMPLATE/own/." "$1"
 }
 
+# make_rootfs DIR: only the root file system, and all of it its own.
+make_rootfs() {
+	cp -a "$TEMPLATE/bundle/rootfs" "$1"
+	cp -r "$TEMPLATE/own/rootfs/." "$1"
+}
+
 # chown_rootfs OWNER[:GROUP]: all of the root file system becomes OWNER's, also what was shared.
 chown_rootfs() {
 	cp -a "$BUNDLE/rootfs" "$BUNDLE/rootfs.own"

@@ -452,7 +452,7 @@ traps_signals() { (((0x$(process_field "$(container_pid)" SigCgt) >> 9) & 1)); }
 }
 
 @test "containerd: --rootfs runs a directory without an image" {
-	make_bundle "$T/made" && mv "$T/made/rootfs" "$T/rootfs"
+	make_rootfs "$T/rootfs"
 	attempt ctr run --rm $(runtime_flags) --rootfs "$T/rootfs" "$ID" /bin/sh -c '/bin/echo "$0" done; exit 2'
 	assert_status 2
 	assert_has "$output" done

@@ -30,7 +30,7 @@ engine_start() {
 		lock_type = "file"
 	EOF
 	cp "$MOAT" "$ENGINE/moat"
-	cp -a "$TEMPLATE" "$ENGINE/rootfs"
+	make_rootfs "$ENGINE/rootfs"
 	chown -hR $USER_ID "$ENGINE/home" "$ENGINE/rootfs"
 	in_house sh -c 'echo "nobody:500000:65536" | tee /etc/subuid >/etc/subgid'
 	# The first makes the user namespace that all the others join.

@@ -16,7 +16,7 @@ engine_start() {
 	# podman's, ctr's and docker's.
 	STATE="/run/$RUNTIME $ENGINE/state/moat $ENGINE/dockerd.run/runtime-tested/moby"
 	export ROOTFS=$ENGINE/rootfs
-	cp -a "$TEMPLATE" "$ROOTFS"
+	make_rootfs "$ROOTFS"
 	cat >"$ENGINE/containers.conf" <<-EOF
 		[containers]
 		netns = "none"
