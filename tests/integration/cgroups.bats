@@ -259,6 +259,17 @@ load lib
 	fi
 }
 
+@test "cgroups: a hugepage limit holds" {
+	requires_controller hugetlb
+	requires_test_vm "the number of huge pages"
+	echo 8 >/proc/sys/vm/nr_hugepages
+	config '.linux.resources.hugepageLimits = [{pageSize: "2MB", limit: 4194304}]
+		| .mounts += [{destination: "/huge", type: "hugetlbfs", source: "hugetlbfs", options: ["pagesize=2M"]}]'
+	run_container 'fallocate -l 4194304 /huge/a && echo two; fallocate -l 4194304 /huge/b || echo no more'
+	echo 0 >/proc/sys/vm/nr_hugepages
+	assert_eq "$output" $'two\nno more'
+}
+
 @test "cgroups: rdma limits" {
 	requires_moat "rdma limits"
 	requires_controller rdma

@@ -133,6 +133,19 @@ allow_mknod() {
 	assert_has "$stderr" 'Operation not permitted'
 }
 
+@test "device rules: update changes what may be opened from then on, by exec too" {
+	requires_moat "device rules in update"
+	allow_mknod
+	config '.linux.resources.devices += [{allow: true, type: "c", major: 1, minor: 11, access: "r"}]'
+	start_container
+	in_exec 'mknod /tmp/kmsg c 1 11; (exec 5</tmp/kmsg) && echo read; (exec 5>/tmp/kmsg) 2>/dev/null || echo no write'
+	assert_eq "$output" $'read\nno write'
+	echo '{"devices": [{"allow": false, "access": "rwm"}, {"allow": true, "type": "c", "major": 1, "minor": 11, "access": "w"}]}' |
+		moat update -r - "$ID"
+	in_exec '(exec 5</tmp/kmsg) 2>/dev/null || echo no read; (exec 5>/tmp/kmsg) && echo write; head -c 1 /dev/zero | wc -c'
+	assert_eq "$output" $'no read\nwrite\n1'
+}
+
 @test "device rules: bad access letters and types are refused" {
 	requires_moat "strict device rules"
 	config '.linux.resources.devices = [{allow: true, type: "c", access: "rx"}]'

@@ -52,7 +52,7 @@ sees() { [[ $(leftovers) == *"$1"* ]]; }
 }
 
 @test "harness: the attacker of security.bats overwrites a program that is not protected" {
-	cp "$TEMPLATE/bin/probe" "$BUNDLE/rootfs/victim"
+	cp "$HELPERS/probe" "$BUNDLE/rootfs/victim"
 	config '.process.capabilities |= map_values(. + ["CAP_DAC_OVERRIDE", "CAP_SYS_PTRACE"])'
 	set_args sh -c 'probe overwrite & for i in 1 2 3 4 5 6 7 8 9; do /victim touch 30000000; done; wait'
 	start_container

@@ -128,7 +128,7 @@ shows() {
 check_options() {
 	local option expected field bad=
 	# shellcheck disable=SC2086 # the rows
-	config --argjson base "$2" --args '.mounts += [$ARGS.positional | _nwise(2)[0]
+	config --argjson base "$2" --args '.mounts += [$ARGS.positional as $words | range(0; $words | length; 2) | $words[.]
 		| . as $option | $base | .destination = "/o/\($option)" | .options += [$option]]' -- $1
 	in_container 'cat /proc/self/mountinfo'
 	while read -r option expected; do
@@ -220,7 +220,7 @@ check_options() {
 		rnosymfollow nosymfollow
 	'
 	# shellcheck disable=SC2086
-	config --arg dir "$T/dir" --args '.mounts += [$ARGS.positional | _nwise(2)[0]
+	config --arg dir "$T/dir" --args '.mounts += [$ARGS.positional as $words | range(0; $words | length; 2) | $words[.]
 		| {destination: "/o/\(.)", source: $dir, options: ["rbind", .]}]
 		+ [{destination: "/o/plain", source: $dir, options: ["rbind", "ro", "nosuid"]}]' -- $table
 	in_container 'cat /proc/self/mountinfo'

@@ -2,8 +2,8 @@
 
 load lib
 
-setup_file() {
-	load lib
+setup() {
+	set_up
 	requires_controller freezer
 }
 

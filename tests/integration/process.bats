@@ -262,7 +262,7 @@ caps() { sed -n "s/^Cap$1:\t//p" <<<"$output"; }
 
 @test "process: no_new_privs holds back setuid programs" {
 	config '.process.user = {uid: 1000, gid: 1000} | .process.capabilities = {bounding: ["CAP_SETUID"]}'
-	cp "$TEMPLATE/bin/probe" "$BUNDLE/rootfs/suid"
+	cp "$HELPERS/probe" "$BUNDLE/rootfs/suid"
 	chmod 4755 "$BUNDLE/rootfs/suid"
 	# geteuid
 	in_container '/suid syscall 107'

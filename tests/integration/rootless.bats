@@ -27,7 +27,7 @@ with_ranges() {
 	requires_path /usr/bin/newuidmap
 	[ -u /usr/bin/newuidmap ] || getcap /usr/bin/newuidmap | grep -q cap_setuid || skip "host's newuidmap has no rights"
 	[ -e /etc/subuid ] && [ -e /etc/subgid ] || skip "host has no /etc/subuid"
-	cp "$TEMPLATE/etc/passwd" "$TEMPLATE/etc/group" "$T"
+	cp "$TEMPLATE"/own/rootfs/etc/{passwd,group} "$T"
 	printf '%s\n' 'other:400000:1000' 'user:500000:1000' '1000:700000:10' | tee "$T/subuid" >"$T/subgid"
 	cat >"$T/with-ranges" <<-'EOF'
 		#!/bin/sh
@@ -113,4 +113,53 @@ OWN_ID='[{containerID: 0, hostID: 1000, size: 1}]'
 	fails 1 "cgroup.*permission denied" create_container
 	config 'del(.linux.resources) | .linux.cgroupsPath = "/moat-rootless"'
 	fails 1 "cgroup.*permission denied.*delegated" create_container
+}
+
+# delegate: a group that is the user's, and a process of this test's in a group of its own below it.
+delegate() {
+	requires_cgroup_v2
+	requires_controller pids memory
+	local own=/sys/fs/cgroup/$ID-delegated file
+	echo +pids +memory >/sys/fs/cgroup/cgroup.subtree_control
+	mkdir -p "$own/caller"
+	for file in . cgroup.procs cgroup.subtree_control cgroup.threads caller caller/cgroup.procs; do
+		chown 1000:1000 "$own/$file"
+	done
+	cat >"$T/delegated" <<-EOF
+		#!/bin/sh
+		echo 0 >$own/caller/cgroup.procs && exec "\$@"
+	EOF
+	chmod +x "$T/delegated"
+	AROUND+=("$T/delegated")
+	DELEGATED=$own
+}
+
+@test "rootless: limits in a group that was delegated; exec, update, pause, kill and delete" {
+	delegate
+	config '.linux.resources = {pids: {limit: 100}, memory: {limit: 67108864}}'
+	start_container
+	local dir
+	dir=$(cgroup_dir pids)
+	assert_eq "$dir" "$DELEGATED/$ID"
+	assert_eq "$(<"$dir/pids.max")/$(<"$dir/memory.max")" 100/67108864
+	in_exec 'echo in'
+	moat update --pids-limit 50 "$ID"
+	assert_eq "$(<"$dir/pids.max")" 50
+	moat pause "$ID"
+	assert_eq "$(container_status)" paused
+	moat resume "$ID"
+	moat kill --all "$ID" KILL
+	wait_for 5 has_status stopped
+	moat delete "$ID"
+	[ ! -e "$dir" ]
+	rmdir "$DELEGATED/caller" "$DELEGATED"
+}
+
+@test "rootless: ranges of ids and a delegated group at once" {
+	with_ranges
+	delegate
+	config '.linux.resources = {pids: {limit: 100}} | .process.user = {uid: 7, gid: 8}'
+	in_container 'id -u; cat /sys/fs/cgroup/pids.max'
+	assert_eq "$output" $'7\n100'
+	rmdir "$DELEGATED/caller" "$DELEGATED"
 }

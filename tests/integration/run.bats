@@ -146,7 +146,7 @@ load lib
 @test "run: a root file system without anything but the program is enough" {
 	rm -rf "$BUNDLE/rootfs"
 	mkdir -p "$BUNDLE/rootfs"
-	cp "$TEMPLATE/bin/busybox" "$BUNDLE/rootfs/true"
+	cp /bin/busybox "$BUNDLE/rootfs/true"
 	config '.process.args = ["/true"]'
 	attempt moat run -b "$BUNDLE" "$ID"
 	assert_status 0

@@ -22,21 +22,20 @@ setup_suite() {
 		*) CGROUPS=v1 ;;
 	esac
 
-	export HELPERS=$SUITE/helpers/build TEMPLATE=$BATS_SUITE_TMPDIR/rootfs
+	export HELPERS=$SUITE/helpers/build TEMPLATE=$BATS_SUITE_TMPDIR/template
 	make_template
 }
 
-# make_template: a root file system of busybox, two users and the helper that runs inside.
+# make_template: what make_bundle() makes bundles of: in bundle/ what all may share, in own/ what each
+# gets a copy of. A root file system of busybox, two users and the helper that runs inside.
 make_template() {
-	local applet
-	mkdir -p "$TEMPLATE"/{bin,dev,etc,home/user,lib,proc,root,run,sbin,sys,tmp,usr/local/bin,var}
-	chmod 1777 "$TEMPLATE/tmp"
-	cp /bin/busybox "$TEMPLATE/bin/busybox"
-	for applet in $(/bin/busybox --list); do
-		[ "$applet" = busybox ] || ln -s busybox "$TEMPLATE/bin/$applet"
-	done
-	cp "$HELPERS/probe" "$TEMPLATE/bin/probe"
+	local rootfs=$TEMPLATE/bundle/rootfs own=$TEMPLATE/own
+	mkdir -p "$rootfs"/{bin,dev,home/user,lib,proc,root,run,sbin,sys,tmp,usr/local/bin,var} "$own/rootfs/etc"
+	chmod 1777 "$rootfs/tmp"
+	cp /bin/busybox "$HELPERS/probe" "$rootfs/bin"
+	"$rootfs/bin/busybox" --install "$rootfs/bin"
 	printf '%s\n' 'root:x:0:0:root:/root:/bin/sh' 'user:x:1000:1000:user:/home/user:/bin/sh' \
-		>"$TEMPLATE/etc/passwd"
-	printf '%s\n' 'root:x:0:' 'tty:x:5:' 'user:x:1000:' 'extra:x:2000:user' >"$TEMPLATE/etc/group"
+		>"$own/rootfs/etc/passwd"
+	printf '%s\n' 'root:x:0:' 'tty:x:5:' 'user:x:1000:' 'extra:x:2000:user' >"$own/rootfs/etc/group"
+	cp "$SUITE/default.json" "$own/config.json"
 }

@@ -29,7 +29,7 @@ start_containerd() {
 	await_daemon "$ENGINE/bin/ctr" version
 }
 
-engine_stop() { end_daemon; }
+engine_stop() { end_daemon containerd; }
 
 engine_sweep() {
 	local id
@@ -298,7 +298,7 @@ traps_signals() { (((0x$(process_field "$(container_pid)" SigCgt) >> 9) & 1)); }
 	start_image -- sleep 1000
 	local pid
 	pid=$(container_pid)
-	end_daemon
+	end_daemon containerd
 	start_containerd
 	assert_eq "$(container_pid)" "$pid" pid
 	attempt exec_in -- echo still here
@@ -452,7 +452,7 @@ traps_signals() { (((0x$(process_field "$(container_pid)" SigCgt) >> 9) & 1)); }
 }
 
 @test "containerd: --rootfs runs a directory without an image" {
-	cp -a "$TEMPLATE" "$T/rootfs"
+	make_rootfs "$T/rootfs"
 	attempt ctr run --rm $(runtime_flags) --rootfs "$T/rootfs" "$ID" /bin/sh -c '/bin/echo "$0" done; exit 2'
 	assert_status 2
 	assert_has "$output" done

@@ -37,7 +37,7 @@ start_dockerd() {
 
 # With --live-restore dockerd leaves its containers running, but there are none any more; its
 # containerd it stops.
-engine_stop() { end_daemon; }
+engine_stop() { end_daemon dockerd; }
 
 engine_sweep() {
 	local id
@@ -314,7 +314,7 @@ health_is() { [ "$(inspect .State.Health.Status)" = "$1" ]; }
 	start_image $IMAGE sleep 1000
 	local pid
 	pid=$(container_pid)
-	end_daemon
+	end_daemon dockerd
 	start_dockerd
 	assert_eq "$(container_pid)" "$pid" pid
 	attempt docker exec "$ID" echo still here

@@ -147,7 +147,7 @@ remove_container() { podman rm --force --time 0 "${1:-$ID}" >/dev/null; }
 }
 
 @test "podman: --rootfs runs a directory without an image" {
-	cp -a "$TEMPLATE" "$T/rootfs"
+	make_rootfs "$T/rootfs"
 	attempt run_image --rootfs "$T/rootfs" sh -c 'echo done; exit 2'
 	assert_status 2
 	assert_eq "$output" done
@@ -406,7 +406,7 @@ remove_container() { podman rm --force --time 0 "${1:-$ID}" >/dev/null; }
 
 @test "podman: a mount point may be a symbolic link of the image, and stays inside" {
 	mkdir "$T/dir"
-	cp -a "$TEMPLATE" "$T/rootfs"
+	make_rootfs "$T/rootfs"
 	ln -s /../../../../etc "$T/rootfs/link"
 	attempt run_image -v "$T/dir:/link/inside" --rootfs "$T/rootfs" sh -c 'ls -d /etc/inside'
 	assert_status 0
