@@ -88,6 +88,9 @@ wait_for() {
 	done
 }
 
+# rounds N: how often a race is run: N times, or where $MOAT_ROUNDS says so that percentage of it.
+rounds() { seq $(($1 * ${MOAT_ROUNDS:-100} / 100 + 1)); }
+
 # spawn COMMAND...: run COMMAND in the background until the test ends; its pid is left in $spawned.
 # The caller redirects its streams.
 spawn() {

@@ -31,7 +31,7 @@ without_dev() { config '.mounts |= map(select(.destination | startswith("/dev") 
 	start_container
 	wait_for 5 grep -q ready "$T/$ID.out"
 	local i
-	for i in {1..10}; do
+	for i in $(rounds 10); do
 		moat exec "$ID" /proc/self/exe --version >/dev/null 2>&1 || :
 		moat exec "$ID" true >/dev/null 2>&1 || :
 	done
@@ -53,7 +53,7 @@ without_dev() { config '.mounts |= map(select(.destination | startswith("/dev") 
 	pid=$(container_pid)
 	config --arg pid "$pid" '.linux.namespaces |= map(if .type == "pid" then .path = "/proc/\($pid)/ns/pid" else . end)'
 	set_args true
-	for i in {1..10}; do
+	for i in $(rounds 10); do
 		moat run -b "$BUNDLE" "${ID}b" >/dev/null 2>&1 || :
 	done
 	ID=${ID}c create_container
@@ -65,7 +65,7 @@ without_dev() { config '.mounts |= map(select(.destination | startswith("/dev") 
 peek_at_execs() {
 	wait_for 5 grep -q ready "$1"
 	local i
-	for i in {1..20}; do
+	for i in $(rounds 20); do
 		# 9: a directory of the host that moat was started with.
 		moat --log "$T/log" exec "$ID" true 9<"$outside"
 	done
@@ -214,7 +214,7 @@ peek_at_execs() {
 	ln -s ../target "$BUNDLE/rootfs/dev/other"
 	spawn "$HELPERS/exchange" "$BUNDLE/rootfs/dev/null" "$BUNDLE/rootfs/dev/other" 2>/dev/null
 	local i
-	for i in {1..25}; do
+	for i in $(rounds 25); do
 		# No redirection to /dev/null: the shell itself would open what is there.
 		run_container 'cat /proc/keys; echo end'
 		[ "$status" -ne 0 ] || assert_eq "$output" end
@@ -353,7 +353,7 @@ mountpoints_outside() { grep -F "$T" /proc/self/mountinfo || :; }
 		{destination: "/volume/sub/deep/er", type: "tmpfs", source: "tmpfs", options: ["mode=777"]}]'
 	spawn "$HELPERS/exchange" "$T/volume/sub" "$T/volume/link" 2>/dev/null
 	local i
-	for i in {1..40}; do
+	for i in $(rounds 40); do
 		run_container 'grep -c " /volume/sub" /proc/self/mountinfo; ls /volume/sub/deep'
 		assert_outside_untouched
 	done
@@ -366,7 +366,7 @@ mountpoints_outside() { grep -F "$T" /proc/self/mountinfo || :; }
 	ln -s / "$BUNDLE/link"
 	spawn "$HELPERS/exchange" "$BUNDLE/rootfs" "$BUNDLE/link" 2>/dev/null
 	local i
-	for i in {1..15}; do
+	for i in $(rounds 15); do
 		# Either root is that of the bundle at some time; the host's must not become the container's
 		# unasked: its files would show.
 		run_container 'ls /bin/probe'
@@ -422,7 +422,7 @@ mountpoints_outside() { grep -F "$T" /proc/self/mountinfo || :; }
 	set_args sh -c 'while :; do cat /proc/[0-9]*/environ 2>/dev/null; done | tr "\0" "\n" | grep --line-buffered HOST_SECRET'
 	start_container
 	local i
-	for i in {1..10}; do
+	for i in $(rounds 10); do
 		HOST_SECRET=$i moat exec "$ID" true
 	done
 	[ ! -s "$T/$ID.out" ] || fail "seen: $(head "$T/$ID.out")"

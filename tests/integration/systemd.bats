@@ -298,7 +298,7 @@ steps='cgroup sources spawn join namespaces settle publish'
 
 @test "systemd: kill -9 of moat at any time, then delete -f, leaves no unit" {
 	local i pid
-	for i in {1..10}; do
+	for i in $(rounds 10); do
 		# shellcheck disable=SC2046
 		$(moat_command) run -d -b "$BUNDLE" "$ID" >/dev/null 2>&1 3>&- 4>&- &
 		pid=$!

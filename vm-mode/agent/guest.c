@@ -17,8 +17,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define LIST_MAX      ((size_t)64 * 1024)
-#define FILES_MAX     524288
+#define LIST_MAX  ((size_t)64 * 1024)
+#define FILES_MAX 524288
 
 // ---- modules ----
 
