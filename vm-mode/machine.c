@@ -342,7 +342,8 @@ int machine_boot(struct machine *machine, const struct machine_kernel *kernel, s
 					    .mmio = &machine->mmio,
 					    .pio = &machine->pio,
 					    .ended = guest_ended,
-					    .owner = machine };
+					    .owner = machine,
+					    .confine = machine->config.confine_vcpu };
 	scope_text struct text text = { 0 };
 	uint64_t entry;
 

@@ -33,7 +33,8 @@ struct machine_config {
 	// What the guest writes to its first serial port, some bytes at a time, under the loop's
 	// lock. NULL: it has none.
 	void (*serial)(void *owner, const char *bytes, size_t len);
-	void *owner; // of both
+	void *owner;			      // of both
+	int (*confine_vcpu)(struct err *err); // see struct vcpus_config
 };
 
 struct machine_kernel {

@@ -333,14 +333,19 @@ static void *run_thread(void *arg)
 {
 	struct vcpu *vcpu = arg;
 	struct vcpus *all = vcpu->all;
+	struct vcpu_end end = { .kind = VCPU_END_ERROR };
 	char name[16];
 
 	snprintf(name, sizeof(name), "vcpu %u", vcpu->index);
 	prctl(PR_SET_NAME, name);
-	do {
-		if (atomic_load(&all->request) != RUN && !park(vcpu))
-			return NULL;
-	} while (enter(vcpu));
+	if (all->config.confine && all->config.confine(&end.why) < 0) {
+		all->config.ended(all->config.owner, &end);
+	} else {
+		do {
+			if (atomic_load(&all->request) != RUN && !park(vcpu))
+				return NULL;
+		} while (enter(vcpu));
+	}
 
 	// At its end: for who pauses, it is.
 	pthread_mutex_lock(&all->mutex);

@@ -30,6 +30,7 @@ struct vcpus_config {
 	// by several.
 	void (*ended)(void *owner, const struct vcpu_end *end);
 	void *owner;
+	int (*confine)(struct err *err); // in each thread, first of all; NULL: nothing to do
 };
 
 struct vcpus;

@@ -9,6 +9,7 @@
 #include "vm-mode/devices/vsock.h"
 #include "vm-mode/fs/device.h"
 #include "vm-mode/machine.h"
+#include "vm-mode/sandbox.h"
 #include "vm-mode/session.h"
 
 #include <fcntl.h>
@@ -131,6 +132,7 @@ static int add_root(struct vm *vm, struct err *err)
 			     .cache_seconds = CACHE_SECONDS,
 			     .dax_min_bytes = DAX_MIN_BYTES },
 		.window = &vm->window,
+		.confine = sandbox_file_server,
 	};
 	struct device *device;
 	bool has_mounts;
@@ -196,6 +198,7 @@ static int build(struct vm *vm, struct err *err)
 		.ended = on_guest_end,
 		.serial = vm->config.debug ? on_serial : NULL,
 		.owner = vm,
+		.confine_vcpu = sandbox_vcpu,
 	};
 	const struct machine_kernel kernel = {
 		.kernel_fd = vm->config.kernel_fd,
@@ -207,7 +210,7 @@ static int build(struct vm *vm, struct err *err)
 	};
 
 	if (machine_create(&vm->machine, &machine, err) < 0 || add_devices(vm, err) < 0 ||
-	    open_session(vm, err) < 0)
+	    open_session(vm, err) < 0 || sandbox_vmm(err) < 0)
 		return -err->code;
 	return machine_boot(vm->machine, &kernel, err);
 }
