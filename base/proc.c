@@ -66,7 +66,8 @@ int proc_pidfd(const struct proc_id *id, struct err *err)
 {
 	scope_fd int fd = id->pid > 0 ? sys_pidfd_open(id->pid, 0) : -1;
 
-	if (id->pid <= 0 || (fd < 0 && errno == ESRCH))
+	// EINVAL is what older kernels say of one that goes at this very moment.
+	if (id->pid <= 0 || (fd < 0 && (errno == ESRCH || errno == EINVAL)))
 		return err_set(err, ESRCH, "process %d has ended", id->pid);
 	if (fd < 0)
 		return err_sys(err, "pidfd of process %d", id->pid);

@@ -3,6 +3,8 @@
 #include "base/scope.h"
 #include "base/str.h"
 
+#include <asm/ioctls.h>
+#include <asm/termbits.h>
 #include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
@@ -14,7 +16,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <termios.h>
 
 // ---- system calls ----
 

@@ -186,7 +186,7 @@ each_step_kills() {
 @test "faults: kill -9 of the runtime at any time, then delete -f, leaves nothing" {
 	requires_moat "clean-up after its own death"
 	local i pid
-	for i in {1..60}; do
+	for i in $(rounds 60); do
 		# shellcheck disable=SC2046
 		$(moat_command) run -d -b "$BUNDLE" "$ID" >/dev/null 2>&1 3>&- 4>&- &
 		pid=$!
@@ -202,7 +202,7 @@ each_step_kills() {
 	skip_in_vm "its processes are the guest's"
 	requires_moat "clean-up after its child's death"
 	local i pid child
-	for i in {1..30}; do
+	for i in $(rounds 30); do
 		# shellcheck disable=SC2046
 		$(moat_command) run -d -b "$BUNDLE" "$ID" >/dev/null 2>&1 3>&- 4>&- &
 		pid=$!
