@@ -13,10 +13,13 @@
 #include "vm-mode/session.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/signalfd.h>
 #include <time.h>
 
 #define ROOT_TAG "root" // what the agent mounts
@@ -43,6 +46,7 @@ struct vm {
 	struct session *session;
 	struct control *control;
 	struct loop_source awaited; // vm_wait()
+	struct loop_source signals; // while the program runs
 	int last_words;		    // where an error goes once nobody waits for it; -1: nowhere
 };
 
@@ -260,6 +264,47 @@ int vm_prepare(const struct vm_config *config, struct vm **vm, struct err *err)
 	return 0;
 }
 
+// ---- signals ----
+
+// Engines and shells know the program by the VMM's pid. It may have just ended.
+static void on_signals(struct loop_source *source, uint32_t events_seen)
+{
+	struct vm *vm = (struct vm *)((char *)source - offsetof(struct vm, signals));
+	struct signalfd_siginfo info;
+	struct err err;
+
+	(void)events_seen;
+	while (read(source->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		const struct proto_signal sig = { .number = info.ssi_signo };
+		const struct session_request request = {
+			.type = PROTO_SIGNAL, .id = PROTO_INIT, .payload = &sig, .len = sizeof(sig)
+		};
+
+		if (session_ask(vm->session, &request, &err) < 0)
+			log_debug("vm: signal %u: %s", info.ssi_signo, err.msg);
+	}
+}
+
+// All that are sent by somebody, and not by the kernel for what the VMM itself does.
+static int take_signals(struct vm *vm, struct err *err)
+{
+	static const int own[] = { SIGSEGV, SIGBUS,  SIGILL,  SIGFPE, SIGABRT, SIGTRAP,
+				   SIGSYS,  SIGPIPE, SIGCHLD, SIGURG, SIGWINCH };
+	sigset_t set;
+
+	sigfillset(&set);
+	for (size_t i = 0; i < ARRAY_SIZE(own); i++)
+		sigdelset(&set, own[i]);
+	sigdelset(&set, SIGRTMIN); // vm-mode/vcpu.h
+	if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)
+		return err_set(err, EINVAL, "block signals");
+	vm->signals = (struct loop_source){ .fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC),
+					    .ready = on_signals };
+	if (vm->signals.fd < 0)
+		return err_sys(err, "signalfd");
+	return loop_watch(machine_loop(vm->machine), &vm->signals, EPOLLIN, err);
+}
+
 // ---- running it ----
 
 // Until the session is in another state than before.
@@ -316,7 +361,7 @@ static int start_program(struct vm *vm, struct err *err)
 
 int vm_run(struct vm *vm, int report_fd, struct err *err)
 {
-	if (start_program(vm, err) < 0)
+	if (take_signals(vm, err) < 0 || start_program(vm, err) < 0)
 		return -err->code;
 	close(report_fd);
 	while (session_state(vm->session) < SESSION_ENDED)

@@ -78,9 +78,10 @@ sweep() {
 
 no_processes() { [ -z "$(our_processes)" ]; }
 
-# wait_for SECONDS COMMAND...: true as soon as COMMAND is, false when it is not in time.
+# wait_for SECONDS COMMAND...: true as soon as COMMAND is, false when it is not in time. A microVM, which may
+# boot on an emulated machine, gets ten times as long (setup_suite).
 wait_for() {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + $1 * ${PATIENCE:-1}))
 	shift
 	until "$@"; do
 		[ "$SECONDS" -le "$end" ] || return 1

@@ -50,7 +50,6 @@ load lib
 }
 
 @test "run: signals to a foreground run reach the program" {
-	skip_in_vm "signals to the VMM are not forwarded"
 	set_args sh -c 'trap "echo got; exit 9" USR1; echo ready; while :; do sleep 0.05; done'
 	# shellcheck disable=SC2046 # the words of the command
 	spawn $(moat_command) run -b "$BUNDLE" "$ID" >"$T/out" 2>&1
