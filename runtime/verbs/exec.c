@@ -419,12 +419,8 @@ static int join_init(struct execution *e, struct err *err)
 }
 
 // As ns_spawn_into().
-static int bear(struct execution *e, struct err *err)
+static int bear(struct execution *e, int init, struct err *err)
 {
-	scope_fd int init = proc_pidfd(&e->container.state.init, err);
-
-	if (init < 0)
-		return init;
 	e->child.leave = e->exposed ? leave_host : NULL;
 	e->child.leave_context = e;
 	int ret = ns_spawn_into(&e->ns_plan, init, &e->child, err);
@@ -437,8 +433,11 @@ static int bear(struct execution *e, struct err *err)
 
 static int spawn(struct execution *e, struct err *err)
 {
-	int ret = e->payload->exec ? spawn_stand_in(e, err) : bear(e, err);
+	scope_fd int init = proc_pidfd(&e->container.state.init, err);
 
+	if (init < 0)
+		return init;
+	int ret = e->payload->exec ? spawn_stand_in(e, err) : bear(e, init, err);
 	if (ret < 0)
 		return ret;
 	if (ret == 0 && e->payload->exec)
