@@ -13,10 +13,13 @@
 #include "vm-mode/session.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #define ROOT_TAG "root" // what the agent mounts
@@ -43,6 +46,7 @@ struct vm {
 	struct session *session;
 	struct control *control;
 	struct loop_source awaited; // vm_wait()
+	struct loop_source signals; // vm_run()
 	int last_words;		    // where an error goes once nobody waits for it; -1: nowhere
 };
 
@@ -160,6 +164,16 @@ static int add_devices(struct vm *vm, struct err *err)
 	return add_root(vm, err);
 }
 
+// Whoever listens, as this process's user namespace knows him, where verbs come from the outside.
+static uid_t listener_of(int fd)
+{
+	struct ucred listener;
+	socklen_t len = sizeof(listener);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &listener, &len) < 0 ? geteuid() :
+									      listener.uid;
+}
+
 static int open_session(struct vm *vm, struct err *err)
 {
 	struct vm_config *config = &vm->config;
@@ -182,8 +196,8 @@ static int open_session(struct vm *vm, struct err *err)
 	const struct control_config control = {
 		.loop = machine_loop(vm->machine),
 		.session = vm->session,
+		.owner = listener_of(config->control_fd),
 		.listen_fd = take_fd(&config->control_fd),
-		.owner = geteuid(),
 	};
 	return control_create(&control, &vm->control, err);
 }
@@ -215,9 +229,8 @@ static int build(struct vm *vm, struct err *err)
 	return machine_boot(vm->machine, &kernel, err);
 }
 
-static void close_fds(struct vm *vm)
+void vm_config_close(struct vm_config *config)
 {
-	struct vm_config *config = &vm->config;
 	int *const fds[] = { &config->kvm_fd,	  &config->kernel_fd,  &config->agent_fd,
 			     &config->initrd_fd,  &config->control_fd, &config->root_fd,
 			     &config->proc_fd,	  &config->terminal,   &config->streams[0],
@@ -234,7 +247,7 @@ static void vm_free(struct vm *vm)
 	if (vm->session)
 		session_free(vm->session);
 	machine_free(vm->machine);
-	close_fds(vm);
+	vm_config_close(&vm->config);
 	replace_fd(&vm->last_words, -1);
 	free(vm);
 }
@@ -254,7 +267,7 @@ int vm_prepare(const struct vm_config *config, struct vm **vm, struct err *err)
 		return -err->code;
 	}
 	// The guest has all of it in its memory, and the file server its own descriptors.
-	close_fds(made);
+	vm_config_close(&made->config);
 	say_stage(made, "the machine is made");
 	*vm = made;
 	return 0;
@@ -314,9 +327,46 @@ static int start_program(struct vm *vm, struct err *err)
 	return 0;
 }
 
+static void on_signal(struct loop_source *source, uint32_t events_seen)
+{
+	struct vm *vm = (struct vm *)((char *)source - offsetof(struct vm, signals));
+	struct signalfd_siginfo info;
+	struct err err;
+
+	(void)events_seen;
+	while (read(source->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		const struct proto_signal sig = { .number = info.ssi_signo };
+		const struct session_request request = {
+			.type = PROTO_SIGNAL, .id = PROTO_INIT, .payload = &sig, .len = sizeof(sig)
+		};
+
+		if (session_ask(vm->session, &request, &err) < 0)
+			log_warn("vm: signal %u: %s", info.ssi_signo, err.msg);
+	}
+}
+
+// Whoever takes this process for the program signals it: `run`, which waits for it, and people.
+static int hand_on_signals(struct vm *vm, struct err *err)
+{
+	static const int signals[] = { SIGHUP,	SIGINT,	 SIGQUIT, SIGTERM, SIGUSR1,
+				       SIGUSR2, SIGALRM, SIGCONT, SIGTSTP };
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		sigaddset(&set, signals[i]);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return err_sys(err, "block signals");
+	vm->signals = (struct loop_source){ .fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
+					    .ready = on_signal };
+	if (vm->signals.fd < 0)
+		return err_sys(err, "signalfd");
+	return loop_watch(machine_loop(vm->machine), &vm->signals, EPOLLIN, err);
+}
+
 int vm_run(struct vm *vm, int report_fd, struct err *err)
 {
-	if (start_program(vm, err) < 0)
+	if (hand_on_signals(vm, err) < 0 || start_program(vm, err) < 0)
 		return -err->code;
 	close(report_fd);
 	while (session_state(vm->session) < SESSION_ENDED)
