@@ -271,6 +271,8 @@ static void release_inheritance(struct creation *c)
 	if (c->join)
 		cgroup_join_close(c->join);
 	rootfs_release(c->rootfs_plan);
+	if (c->payload->release)
+		c->payload->release(c);
 }
 
 static int step_spawn(struct creation *c, struct err *err)
@@ -523,6 +525,8 @@ void creation_close(struct creation *c)
 		replace_fd(fds[i], -1);
 	free(c->config);
 	c->config = NULL;
+	if (c->payload && c->payload->release)
+		c->payload->release(c);
 	terminal_route_close(&c->terminal);
 	listener_close(&c->listener);
 	container_close(&c->container);

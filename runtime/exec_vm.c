@@ -1,5 +1,6 @@
 #include "runtime/exec_vm.h"
 
+#include "base/proc.h"
 #include "base/scope.h"
 #include "base/str.h"
 #include "vm-mode/agent_config.h"
@@ -54,49 +55,70 @@ static int ask(const struct exec_vm *exec, int sock, struct vm_client_answer *an
 	return vm_client_ask(sock, &request, PROTO_STARTED, answer, err);
 }
 
-static int send_size(int sock, uint32_t id, struct err *err)
+// Of what can't be sent, the end of the VM is the reason, which is heard of by receiving.
+static void send_size(int sock, uint32_t id)
 {
 	struct winsize window;
 	struct proto_size size;
+	struct err ignored;
 
 	if (ioctl(STDIN_FILENO, TIOCGWINSZ, &window) < 0)
-		return 0;
+		return;
 	size = (struct proto_size){ .rows = window.ws_row, .cols = window.ws_col };
 	const struct vm_client_request request = {
 		.type = PROTO_RESIZE, .id = id, .payload = &size, .len = sizeof(size)
 	};
-	return vm_client_send(sock, &request, err);
+	vm_client_send(sock, &request, &ignored);
 }
 
-static int hand_on_signals(const struct exec_vm *exec, int signals, int sock, uint32_t id,
-			   struct err *err)
+static void hand_on_signals(const struct exec_vm *exec, int signals, int sock, uint32_t id)
 {
 	struct signalfd_siginfo info;
-	int ret = 0;
+	struct err ignored;
 
-	while (ret == 0 && read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+	while (read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
 		const struct proto_signal sig = { .number = info.ssi_signo };
 		const struct vm_client_request request = {
 			.type = PROTO_SIGNAL, .id = id, .payload = &sig, .len = sizeof(sig)
 		};
 
 		if (info.ssi_signo == SIGWINCH && exec->process->terminal)
-			ret = send_size(sock, id, err);
+			send_size(sock, id);
 		else if (info.ssi_signo != SIGCHLD && info.ssi_signo != SIGPIPE &&
 			 info.ssi_signo != SIGWINCH)
-			ret = vm_client_send(sock, &request, err);
+			vm_client_send(sock, &request, &ignored);
 	}
-	return ret;
 }
 
-// Answers to signals come, too; that the process has just ended is no failure.
-static int take_answer(int sock, struct vm_client_answer *answer, struct err *err)
+// The process's exit status, or -1 as long as it runs. Answers to signals come, too, and that one
+// could not be sent is no end of the process.
+static int take_answer(int sock, struct vm_client_answer *answer)
 {
-	const int ret = vm_client_receive(sock, answer, err);
+	struct err err;
 
-	if (ret < 0)
-		return err->code == ESRCH ? 0 : ret;
-	return answer->header.type == PROTO_EXIT;
+	if (vm_client_receive(sock, answer, &err) < 0)
+		return err.code == ECONNRESET ? 128 + SIGKILL : -1;
+	if (answer->header.type != PROTO_EXIT)
+		return -1;
+	return (int)((const struct proto_exit *)(const void *)answer->payload)->status;
+}
+
+static int stand(const struct exec_vm *exec, int signals, int sock, struct vm_client_answer *answer)
+{
+	struct pollfd fds[] = { { .fd = sock, .events = POLLIN },
+				{ .fd = signals, .events = POLLIN } };
+	const uint32_t id = answer->header.id;
+	int status = -1;
+
+	while (status < 0) {
+		if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
+			continue; // after a pause
+		if (fds[1].revents)
+			hand_on_signals(exec, signals, sock, id);
+		if (fds[0].revents)
+			status = take_answer(sock, answer);
+	}
+	return status;
 }
 
 int exec_vm_stand_in(const struct exec_vm *exec, struct err *err)
@@ -109,19 +131,8 @@ int exec_vm_stand_in(const struct exec_vm *exec, struct err *err)
 
 	if (ret < 0)
 		return ret;
-	const uint32_t id = answer->header.id;
-	close(exec->channel);
-	struct pollfd fds[] = { { .fd = sock, .events = POLLIN },
-				{ .fd = signals, .events = POLLIN } };
-	while (ret == 0) {
-		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
-			return err_sys(err, "poll");
-		if (fds[1].revents)
-			ret = hand_on_signals(exec, signals, sock, id, err);
-		if (ret == 0 && fds[0].revents)
-			ret = take_answer(sock, answer, err);
-	}
-	if (ret < 0)
-		return ret;
-	return (int)((const struct proto_exit *)(const void *)answer->payload)->status;
+	const int keep[] = { sock, signals };
+	if (proc_close_fds(3, keep, ARRAY_SIZE(keep)) < 0)
+		return err_sys(err, "close descriptors");
+	return stand(exec, signals, sock, answer);
 }

@@ -14,9 +14,11 @@ struct exec_vm {
 	const struct container *container;
 	const struct oci_process *process;
 	const struct oci_strings *cgroups; // `exec --cgroup`
-	int channel; // the end of it is told when the program runs (process/channel.h)
+	// Closed, with all else but descriptors 0 to 2, when the program runs (process/channel.h).
+	int channel;
 };
 
 // In that process, with its streams, or its terminal as controlling one, as descriptors 0 to 2. Returns
-// the exit status of the guest's process, or the error why it doesn't run.
+// the exit status of the guest's process (128 + SIGKILL where it has gone with the VM), or the error why
+// it could not be started.
 int exec_vm_stand_in(const struct exec_vm *exec, struct err *err);

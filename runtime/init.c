@@ -93,22 +93,35 @@ static int wait_for(struct creation *c, int fd, struct err *err)
 	return c->payload->wait ? c->payload->wait(c, fd, err) : 0;
 }
 
+// The word to go: 1; 0 when whoever is at the other end goes away without it; negative errno when the
+// payload has come to its end meanwhile, which is told there.
+static int hear_word(struct creation *c, int conn, struct err *err)
+{
+	if (wait_for(c, conn, err) < 0) {
+		channel_fail(conn, err);
+		return -err->code;
+	}
+	return channel_wait(conn, err) == 1;
+}
+
 // Returns the channel on which whoever starts the container waits for how that goes. The word to go
 // comes on it, too; who goes away from the gate without it has started nothing.
 static int wait_for_start(struct creation *c, struct err *err)
 {
 	scope_fd int conn = take_fd(&c->channel);
+	int word = 0;
 
 	if (c->gate < 0)
-		return wait_for(c, conn, err) == 0 && channel_wait(conn, err) == 1 ?
-			       take_fd(&conn) :
-			       -1;
-	do {
+		return hear_word(c, conn, err) > 0 ? take_fd(&conn) : -1;
+	while (word == 0) {
 		if (wait_for(c, c->gate, err) < 0)
 			return -1;
 		replace_fd(&conn, gate_wait(c->gate, err));
-	} while (conn >= 0 && (wait_for(c, conn, err) < 0 || channel_wait(conn, err) != 1));
-	return take_fd(&conn);
+		if (conn < 0)
+			return -1;
+		word = hear_word(c, conn, err);
+	}
+	return word > 0 ? take_fd(&conn) : -1;
 }
 
 static int run_start_hooks(struct creation *c, struct err *err)

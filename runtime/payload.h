@@ -33,6 +33,10 @@ struct payload_ops {
 	// In the parent, when record and cgroup are there: what the init shall inherit.
 	int (*sources)(struct creation *c, struct err *err);
 
+	// In the parent, when the init has inherited them, or there will be none: gives them up. Also
+	// where there are none, and twice.
+	void (*release)(struct creation *c);
+
 	// In the parent, when the init lives: limits that only the host's side can set on it.
 	int (*limit)(struct creation *c, struct err *err);
 

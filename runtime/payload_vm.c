@@ -3,6 +3,7 @@
 
 #include "base/io.h"
 #include "base/log.h"
+#include "base/proc.h"
 #include "base/scope.h"
 #include "base/str.h"
 #include "runtime/create.h"
@@ -179,6 +180,9 @@ static int plan(struct creation *c, struct err *err)
 
 	if (c->preserve_fds > 0)
 		return err_set(err, ENOTSUP, "descriptors can't be passed on into a VM");
+	// Else `start` would wait for a word that never comes.
+	if (c->container.state.notify_socket)
+		return err_set(err, ENOTSUP, "NOTIFY_SOCKET can't be passed on into a VM");
 	if (seccomp_cache_load(c->rt, guest->whole->linux->seccomp, &c->filter, err) < 0 ||
 	    plan_process(c, err) < 0 || open_machine(c, err) < 0)
 		return -err->code;
@@ -231,6 +235,15 @@ static int sources(struct creation *c, struct err *err)
 	return listen_for_verbs(c, err);
 }
 
+// The socket above all: verbs shall be refused there as soon as the VMM has gone.
+static void release(struct creation *c)
+{
+	if (!c->guest)
+		return;
+	vm_config_close(&c->guest->config);
+	replace_fd(&c->guest->null_fd, -1);
+}
+
 static int limit(struct creation *c, struct err *err)
 {
 	return process_limit(c->guest->host_plan, c->init.pid, err);
@@ -269,6 +282,21 @@ static int take_streams(struct creation *c, struct err *err)
 	return 0;
 }
 
+// No execve(2) will close what the init has inherited: of the runtime's own, and of its caller's.
+static int shed_fds(struct creation *c, struct err *err)
+{
+	const struct vm_config *config = &c->guest->config;
+	const int keep[] = { log_fd(),		 c->channel,	     c->gate,
+			     config->kvm_fd,	 config->kernel_fd,  config->agent_fd,
+			     config->initrd_fd,	 config->control_fd, config->root_fd,
+			     config->proc_fd,	 config->terminal,   config->streams[0],
+			     config->streams[1], config->streams[2] };
+
+	if (proc_close_fds(3, keep, ARRAY_SIZE(keep)) < 0)
+		return err_sys(err, "close descriptors");
+	return 0;
+}
+
 static int settle(struct creation *c, struct err *err)
 {
 	struct payload_guest *guest = c->guest;
@@ -276,7 +304,8 @@ static int settle(struct creation *c, struct err *err)
 	guest->config.root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (guest->config.root_fd < 0)
 		return err_sys(err, "open the root");
-	if (take_streams(c, err) < 0 || vm_prepare(&guest->config, &guest->vm, err) < 0)
+	if (take_streams(c, err) < 0 || shed_fds(c, err) < 0 ||
+	    vm_prepare(&guest->config, &guest->vm, err) < 0)
 		return -err->code;
 	text_free(&guest->agent_config);
 	return vm_boot(guest->vm, err);
@@ -298,6 +327,7 @@ const struct payload_ops payload_vm = {
 	.divide = divide,
 	.plan = plan,
 	.sources = sources,
+	.release = release,
 	.limit = limit,
 	.arrive = arrive,
 	.settle = settle,

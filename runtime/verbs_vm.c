@@ -8,13 +8,31 @@
 
 #include <stdlib.h>
 
+// A VMM that is paused answers when it goes on, which may be never.
+static int is_paused(const struct container *container, struct err *err)
+{
+	return container->cgroup ? cgroup_frozen(container->cgroup, err) : 0;
+}
+
 // Connects, asks, and closes.
 static int ask(const struct container *container, const struct vm_client_request *request,
 	       uint32_t want, struct vm_client_answer *answer, struct err *err)
 {
+	int paused = is_paused(container, err);
+
+	if (paused != 0)
+		return paused < 0 ? paused : err_set(err, EBUSY, "the container is paused");
+	scope_fd int sock = vm_client_connect(container->dirfd, err);
+	return sock < 0 ? sock : vm_client_ask(sock, request, want, answer, err);
+}
+
+// It stays with the socket, as a signal stays with a process that is paused.
+static int leave_signal(const struct container *container, const struct vm_client_request *request,
+			struct err *err)
+{
 	scope_fd int sock = vm_client_connect(container->dirfd, err);
 
-	return sock < 0 ? sock : vm_client_ask(sock, request, want, answer, err);
+	return sock < 0 ? sock : vm_client_send(sock, request, err);
 }
 
 int verbs_vm_signal(const struct container *container, int sig, bool all, struct err *err)
@@ -24,9 +42,14 @@ int verbs_vm_signal(const struct container *container, int sig, bool all, struct
 		.type = PROTO_SIGNAL, .id = PROTO_INIT, .payload = &what, .len = sizeof(what)
 	};
 	struct vm_client_answer *answer = arena_new(container->arena, struct vm_client_answer, 1);
-	int ret = ask(container, &request, PROTO_DONE, answer, err);
+	int ret = is_paused(container, err);
 
-	if (ret == -ECONNREFUSED || ret == -ENOENT || ret == -ECONNRESET || ret == -ESRCH)
+	if (ret == 0)
+		ret = ask(container, &request, PROTO_DONE, answer, err);
+	else if (ret > 0)
+		ret = leave_signal(container, &request, err);
+	if (ret == -ECONNREFUSED || ret == -ENOENT || ret == -ECONNRESET || ret == -EPIPE ||
+	    ret == -ESRCH)
 		return err_set(err, ESRCH, "container not running");
 	return ret < 0 ? ret : 0;
 }

@@ -73,19 +73,20 @@ static struct oci_memory *host_memory(const struct oci_memory *memory, const str
 	*host = *memory;
 	if (memory->limit.set && memory->limit.v > 0)
 		host->limit.v = whole;
-	// Of swap the host's cgroup may use as much as before.
-	if (memory->swap.set && memory->swap.v > 0 && memory->limit.set && memory->limit.v > 0)
-		host->swap.v = memory->swap.v - memory->limit.v + whole;
+	// Of swap the host's cgroup may use as much as before; what is too much to say is no limit.
+	if (memory->swap.set && memory->swap.v > 0 && memory->limit.set && memory->limit.v > 0 &&
+	    __builtin_add_overflow(memory->swap.v - memory->limit.v, whole, &host->swap.v))
+		host->swap.v = -1;
 	return host;
 }
 
 const struct oci_resources *vm_size_resources(const struct oci_resources *resources,
 					      const struct vm_size *size, struct arena *arena)
 {
-	struct oci_resources *host = arena_new(arena, struct oci_resources, 1);
-
 	if (!resources)
 		return NULL;
+	struct oci_resources *host = arena_new(arena, struct oci_resources, 1);
+
 	*host = *resources;
 	if (resources->memory)
 		host->memory = host_memory(resources->memory, size, arena);

@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #define ROOT_TAG "root" // what the agent mounts
@@ -164,6 +165,16 @@ static int add_devices(struct vm *vm, struct err *err)
 	return add_root(vm, err);
 }
 
+// Whoever listens, as this process's user namespace knows him, where verbs come from the outside.
+static uid_t listener_of(int fd)
+{
+	struct ucred listener;
+	socklen_t len = sizeof(listener);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &listener, &len) < 0 ? geteuid() :
+									      listener.uid;
+}
+
 static int open_session(struct vm *vm, struct err *err)
 {
 	struct vm_config *config = &vm->config;
@@ -186,8 +197,8 @@ static int open_session(struct vm *vm, struct err *err)
 	const struct control_config control = {
 		.loop = machine_loop(vm->machine),
 		.session = vm->session,
+		.owner = listener_of(config->control_fd),
 		.listen_fd = take_fd(&config->control_fd),
-		.owner = geteuid(),
 	};
 	return control_create(&control, &vm->control, err);
 }
@@ -219,9 +230,8 @@ static int build(struct vm *vm, struct err *err)
 	return machine_boot(vm->machine, &kernel, err);
 }
 
-static void close_fds(struct vm *vm)
+void vm_config_close(struct vm_config *config)
 {
-	struct vm_config *config = &vm->config;
 	int *const fds[] = { &config->kvm_fd,	  &config->kernel_fd,  &config->agent_fd,
 			     &config->initrd_fd,  &config->control_fd, &config->root_fd,
 			     &config->proc_fd,	  &config->terminal,   &config->streams[0],
@@ -238,7 +248,7 @@ static void vm_free(struct vm *vm)
 	if (vm->session)
 		session_free(vm->session);
 	machine_free(vm->machine);
-	close_fds(vm);
+	vm_config_close(&vm->config);
 	replace_fd(&vm->last_words, -1);
 	free(vm);
 }
@@ -258,7 +268,7 @@ int vm_prepare(const struct vm_config *config, struct vm **vm, struct err *err)
 		return -err->code;
 	}
 	// The guest has all of it in its memory, and the file server its own descriptors.
-	close_fds(made);
+	vm_config_close(&made->config);
 	say_stage(made, "the machine is made");
 	*vm = made;
 	return 0;

@@ -36,6 +36,9 @@ struct vm_config {
 
 struct vm;
 
+// Closes those that are open: for who has them, but makes no machine of them.
+void vm_config_close(struct vm_config *config);
+
 // The machine with its devices, its kernel loaded, and the file server's process; nothing runs yet.
 int vm_prepare(const struct vm_config *config, struct vm **vm, struct err *err);
 
@@ -47,6 +50,7 @@ int vm_boot(struct vm *vm, struct err *err);
 // when the guest has ended.
 int vm_wait(struct vm *vm, int fd, struct err *err);
 
-// Starts the program, closes `report_fd` when it runs, and serves the guest to its end. Returns only
-// when the program could not be started.
+// Starts the program, closes `report_fd` when it runs, and serves the guest to its end. The usual
+// signals that come to this process are the program's from here on. Returns only when the program
+// could not be started.
 int vm_run(struct vm *vm, int report_fd, struct err *err);
