@@ -14,9 +14,9 @@
 #include <unistd.h>
 
 static const struct verb *const verbs[] = {
-	&verb_create, &verb_start,  &verb_run,	  &verb_exec,  &verb_kill,
-	&verb_delete, &verb_list,   &verb_ps,	  &verb_state, &verb_pause,
-	&verb_resume, &verb_update, &verb_events, &verb_spec,  &verb_features,
+	&verb_create, &verb_start, &verb_run,	   &verb_exec,	&verb_kill,   &verb_delete,
+	&verb_list,   &verb_ps,	   &verb_state,	   &verb_pause, &verb_resume, &verb_update,
+	&verb_events, &verb_spec,  &verb_features, &verb_check,
 };
 
 struct global {

@@ -10,9 +10,9 @@
 #include "runtime/payload.h"
 #include "runtime/seccomp_cache.h"
 #include "runtime/vm_files.h"
+#include "runtime/vm_host.h"
 #include "vm-mode/agent_config.h"
 #include "vm-mode/hostfd.h"
-#include "vm-mode/probe.h"
 #include "vm-mode/size.h"
 #include "vm-mode/split.h"
 #include "vm-mode/vm.h"
@@ -107,18 +107,13 @@ static int open_machine(struct creation *c, struct err *err)
 			  kernel		 ? kernel->initrd :
 						   NULL,
 	};
-	struct kvm_verdict verdict;
 
-	config->kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-	if (config->kvm_fd < 0)
-		return err_sys(err, "VM mode: open /dev/kvm%s",
-			       errno == ENOENT ? " (does this host have KVM?)" : "");
-	if (kvm_probe(config->kvm_fd, &verdict, err) < 0)
+	config->kvm_fd = vm_host_open_kvm(err);
+	if (config->kvm_fd < 0 || vm_host_probe(config->kvm_fd, err) < 0 ||
+	    vm_files_open(&wanted, &config->kernel_fd, &config->initrd_fd, &config->agent_fd, err) <
+		    0)
 		return err_wrap(err, "VM mode");
-	if (!verdict.good)
-		return err_set(err, ENOTSUP, "VM mode: %s", verdict.why);
-	return vm_files_open(&wanted, &config->kernel_fd, &config->initrd_fd, &config->agent_fd,
-			     err);
+	return 0;
 }
 
 static const char *kernel_parameters(struct creation *c)

@@ -36,4 +36,4 @@ struct verb {
 
 extern const struct verb verb_create, verb_start, verb_run, verb_exec, verb_kill, verb_delete,
 	verb_list, verb_ps, verb_state, verb_pause, verb_resume, verb_update, verb_events,
-	verb_spec, verb_features;
+	verb_spec, verb_features, verb_check;

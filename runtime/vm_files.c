@@ -1,5 +1,6 @@
 #include "runtime/vm_files.h"
 
+#include "base/io.h"
 #include "base/scope.h"
 #include "base/str.h"
 
@@ -7,6 +8,8 @@
 #include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
+
+#define VERSION_MAX 256 // bytes
 
 // A file of moat's own.
 struct vm_file {
@@ -42,16 +45,52 @@ static int open_own(const struct vm_file *file, const char *what, struct err *er
 
 	if (fd < 0)
 		fd = open_built(file);
-	return fd < 0 ? err_set(err, ENOENT, "VM mode: no %s at %s (%s)", what, file->installed,
+	return fd < 0 ? err_set(err, ENOENT, "no %s at %s (%s)", what, file->installed,
 				file->makes) :
 			fd;
+}
+
+// The line of the file `version` beside it.
+static char *read_version(int fd, struct arena *arena)
+{
+	char path[PATH_MAX], self[32];
+	scope_free char *text = NULL;
+	struct err err;
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	ssize_t len = readlink(self, path, sizeof(path) - 1);
+	if (len < 0)
+		return NULL;
+	path[len] = '\0';
+	char *slash = strrchr(path, '/');
+	if (!slash)
+		return NULL;
+	*slash = '\0';
+	if (io_read_file(AT_FDCWD, arena_printf(arena, "%s/version", path), VERSION_MAX, &text,
+			 NULL, &err) < 0)
+		return NULL;
+	text[strcspn(text, "\n")] = '\0';
+	return arena_strdup(arena, text);
+}
+
+int vm_files_open_kernel(struct arena *arena, const char **version, struct err *err)
+{
+	int fd = open_own(&kernel, "guest kernel", err);
+
+	*version = fd < 0 ? NULL : read_version(fd, arena);
+	return fd;
+}
+
+int vm_files_open_agent(struct err *err)
+{
+	return open_own(&agent, "agent", err);
 }
 
 static int open_named(const char *path, const char *what, struct err *err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	return fd < 0 ? err_sys(err, "VM mode: %s %s", what, path) : fd;
+	return fd < 0 ? err_sys(err, "%s %s", what, path) : fd;
 }
 
 int vm_files_open(const struct vm_files_wanted *wanted, int *kernel_fd, int *initrd_fd,
@@ -69,7 +108,7 @@ int vm_files_open(const struct vm_files_wanted *wanted, int *kernel_fd, int *ini
 		if (opened_initrd < 0)
 			return opened_initrd;
 	}
-	*agent_fd = open_own(&agent, "agent", err);
+	*agent_fd = vm_files_open_agent(err);
 	if (*agent_fd < 0)
 		return *agent_fd;
 	*kernel_fd = take_fd(&opened_kernel);

@@ -4,6 +4,7 @@
 // that runs from the tree where it was built, there. Nothing is ever looked for in a bundle.
 #pragma once
 
+#include "base/arena.h"
 #include "base/err.h"
 
 // NULL: moat's own.
@@ -16,3 +17,8 @@ struct vm_files_wanted {
 // looked for and what makes it.
 int vm_files_open(const struct vm_files_wanted *wanted, int *kernel_fd, int *initrd_fd,
 		  int *agent_fd, struct err *err);
+
+// moat's own. Return a descriptor, or -ENOENT as above. *version: of the kernel, in `arena`; NULL where
+// no file `version` lies beside it, or there is no kernel.
+int vm_files_open_kernel(struct arena *arena, const char **version, struct err *err);
+int vm_files_open_agent(struct err *err);

@@ -2,10 +2,12 @@
 
 #include "oci-spec/features.h"
 
+#include "base/scope.h"
 #include "base/str.h"
 #include "process/process.h"
 #include "rootfs/rootfs.h"
 #include "runtime/runtime.h"
+#include "runtime/vm_files.h"
 
 #include <stdio.h>
 
@@ -47,6 +49,20 @@ static void fill_seccomp(struct features_seccomp *seccomp, struct arena *arena)
 static const char *const unsafe_annotations[] = { "run.oci.handler", "org.moat.vm",
 						  "org.systemd.property." };
 
+// features.md "Annotations": the guest's kernel that VM mode would run, where there is one.
+static void fill_annotations(struct oci_pairs *annotations, struct arena *arena)
+{
+	const char *version;
+	struct err err;
+	scope_fd int fd = vm_files_open_kernel(arena, &version, &err);
+
+	if (fd < 0)
+		return;
+	*annotations = (struct oci_pairs){ .v = arena_new(arena, struct oci_pair, 1), .n = 1 };
+	annotations->v[0].key = arena_strdup(arena, "org.moat.vm.kernel");
+	annotations->v[0].value = arena_strdup(arena, version ? version : "unknown");
+}
+
 static int run(const struct runtime *rt, const void *settings, const struct option_rest *rest,
 	       struct err *err)
 {
@@ -75,6 +91,7 @@ static int run(const struct runtime *rt, const void *settings, const struct opti
 	features.linux.apparmor.enabled = true;
 	features.linux.selinux.enabled = true;
 	features.linux.mount_extensions.idmap.enabled = true;
+	fill_annotations(&features.annotations, rt->arena);
 	features_write(&features, &json);
 	puts(json.str);
 	return 0;

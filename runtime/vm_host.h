@@ -1,0 +1,10 @@
+// vm_host: what VM mode needs of this host's kernel, for who runs a VM and for who only wants to know.
+#pragma once
+
+#include "base/err.h"
+
+// Returns a descriptor of /dev/kvm.
+int vm_host_open_kvm(struct err *err);
+
+// -ENOTSUP: this KVM can't run a guest's kernel, and why (vm-mode/probe.h).
+int vm_host_probe(int kvm_fd, struct err *err);
