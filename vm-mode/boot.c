@@ -191,7 +191,7 @@ static int load_kernel(const struct boot *boot, struct loaded *loaded, struct er
 		Elf64_Ehdr elf;
 	} head = { 0 };
 	struct setup_header header;
-	uint64_t size;
+	uint64_t size = 0;
 
 	if (file_size(boot->kernel_fd, "kernel", &size, err) < 0)
 		return -err->code;

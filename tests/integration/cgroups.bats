@@ -263,6 +263,7 @@ load lib
 	requires_controller hugetlb
 	requires_test_vm "the number of huge pages"
 	echo 8 >/proc/sys/vm/nr_hugepages
+	[ "$(</proc/sys/vm/nr_hugepages)" -ge 4 ] || fail "no huge pages to be had"
 	config '.linux.resources.hugepageLimits = [{pageSize: "2MB", limit: 4194304}]
 		| .mounts += [{destination: "/huge", type: "hugetlbfs", source: "hugetlbfs", options: ["pagesize=2M"]}]'
 	run_container 'fallocate -l 4194304 /huge/a && echo two; fallocate -l 4194304 /huge/b || echo no more'

@@ -44,7 +44,7 @@ setup() {
 	checked=$(moat check --format json)
 	local name reason=
 	for name in kvm kvm-probe guest-kernel agent; do
-		[ "$(row "$name" | jq -r .status)" = ok ] || {
+		[ "$(row "$name" | jq -r .status)" != missing ] || {
 			reason=$(row "$name" | jq -r .value)
 			break
 		}

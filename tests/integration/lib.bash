@@ -29,9 +29,9 @@ teardown() {
 		kill -KILL "$pid" 2>/dev/null || :
 		wait "$pid" 2>/dev/null || :
 	done
-	# The directories, and not `moat list`, which would be one more program to start.
-	for id in "$ROOT"/[!@]*/; do
-		[ ! -d "$id" ] || moat delete --force "$(basename "$id")" || :
+	# Most tests have left none, and no program need be started. (Of names with an @ none is a container's.)
+	! compgen -G "$ROOT/[!@]*/" >/dev/null || for id in $(moat list -q 2>/dev/null); do
+		moat delete --force "$id" || :
 	done
 	assert_nothing_left || {
 		sweep
@@ -54,7 +54,10 @@ assert_nothing_left() {
 	return 1
 }
 
-nothing_left() { [ -z "$(leftovers)" ]; }
+nothing_left() {
+	local left
+	left=$(leftovers) && [ -z "$left" ]
+}
 
 # helpers/leftovers.c tells what counts. The mounts of a container name the test's directory as it is in
 # the file system that it lies in.
@@ -76,7 +79,10 @@ sweep() {
 	done
 }
 
-no_processes() { [ -z "$(our_processes)" ]; }
+no_processes() {
+	local left
+	left=$(our_processes) && [ -z "$left" ]
+}
 
 # wait_for SECONDS COMMAND...: true as soon as COMMAND is, false when it is not in time. A microVM, which may
 # boot on an emulated machine, gets ten times as long (setup_suite).
@@ -90,7 +96,7 @@ wait_for() {
 }
 
 # rounds N: how often a race is run: N times, or where $MOAT_ROUNDS says so that percentage of it.
-rounds() { seq $(($1 * ${MOAT_ROUNDS:-100} / 100 + 1)); }
+rounds() { seq $((($1 * ${MOAT_ROUNDS:-100} + 99) / 100)); }
 
 # spawn COMMAND...: run COMMAND in the background until the test ends; its pid is left in $spawned.
 # The caller redirects its streams.
@@ -106,8 +112,8 @@ spawn() {
 # make_bundle DIR: a root file system of its own (only the executables are shared, by hard links)
 # and the default config.json.
 make_bundle() {
-	cp -al "$TEMPLATE/bundle" "$1"
-	cp -r --remove-destination "$TEMPLATE/own/." "$1"
+	cp -alT "$TEMPLATE/bundle" "$1"
+	cp -r "$TEMPLATE/own/." "$1"
 }
 
 # make_rootfs DIR: only the root file system, and all of it its own.

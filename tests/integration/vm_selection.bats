@@ -12,6 +12,7 @@ boots_or_fails() {
 	if [ "$status" -eq 0 ]; then
 		[ "$output" != "$(</proc/sys/kernel/random/boot_id)" ] || fail "ran as a plain container"
 	else
+		[ "$MOAT_MODE" != vm ] || fail "did not boot: $stderr"
 		assert_status 1
 		assert_match "${stderr,,}" 'vm'
 		assert_nothing_left
@@ -42,7 +43,7 @@ boots_or_fails() {
 
 @test "vm selection: the spec's vm object" {
 	config '.vm = {kernel: {path: "/no/such/kernel"}}'
-	boots_or_fails moat run -b "$BUNDLE" "$ID"
+	fails 1 'VM mode: ' moat run -b "$BUNDLE" "$ID"
 }
 
 @test "vm selection: nothing inside the image counts (CVE-2025-24965)" {

@@ -65,10 +65,10 @@ teardown() {
 
 # ---- the house ----------------------------------------------------------------------------------
 
-# house_open: make the mount namespace, out of that of the process $HOST if there is one; $HOUSE is a
+# house_open: make the mount namespace, out of that of the process $HOUSE_FROM if there is one; $HOUSE is a
 # process that keeps it.
 house_open() {
-	nsenter --mount="/proc/${HOST:-self}/ns/mnt" -- unshare --mount --propagation private "$BATS_TEST_DIRNAME/house" "$ENGINE" 3>&- 4>&- &
+	nsenter --mount="/proc/${HOUSE_FROM:-self}/ns/mnt" -- unshare --mount --propagation private "$BATS_TEST_DIRNAME/house" "$ENGINE" 3>&- 4>&- &
 	HOUSE=$!
 	wait_for 10 test -e "$ENGINE/house/ready" || fail "the house did not open"
 }
@@ -112,8 +112,9 @@ await_daemon() {
 # end_daemon NAME: stop it, by force if it does not listen.
 end_daemon() {
 	local pid
+	[ -e "$ENGINE/$1.daemon" ] || return 0
 	pid=$(<"$ENGINE/$1.daemon")
-	kill "$pid"
+	kill "$pid" 2>/dev/null || :
 	wait_for 15 gone "$pid" || kill -KILL "$pid"
 	wait "$pid" 2>/dev/null || :
 }
@@ -158,7 +159,8 @@ oci_image() {
 	[ -d "$oci" ] || {
 		umoci init --layout "$oci.new"
 		umoci new --image "$oci.new:latest"
-		umoci insert --image "$oci.new:latest" "$TEMPLATE" /
+		umoci insert --image "$oci.new:latest" "$TEMPLATE/bundle/rootfs" /
+		umoci insert --image "$oci.new:latest" "$TEMPLATE/own/rootfs" /
 		umoci config --image "$oci.new:latest" --config.cmd /bin/sh --config.env PATH=/bin:/sbin \
 			--config.env FROM_IMAGE=yes
 		umoci config --image "$oci.new:latest" --tag user --config.user user --config.workingdir /home/user

@@ -7,7 +7,7 @@ load lib
 
 USER_ID=65534
 # There the user's directory in /run is in view.
-HOST=1
+HOUSE_FROM=1
 
 engine_needs() {
 	requires_moat "a user's cgroups by systemd"

@@ -4,7 +4,7 @@
  *     mount: LINE        of mountinfo that wasn't in standard input ("> "), or was and is gone ("< ")
  *     path: PATH         below the file systems of the kernel, or below ROOT, with ID in its name
  *     process: PID ARGV  which is in the test's cgroups (ID), names its state directory (ROOT) or sees
- *                        a mount of it (DIR) in another mount namespace than this one (so, is in a
+ *                        a mount of the test's directory (DIR) in another mount namespace than this one (so, is in a
  *                        container)
  *
  * leftovers --processes ID ROOT DIR: only the pids. Zombies are not told: when they go is up to the
@@ -115,19 +115,22 @@ static void print_paths(const char *id, char *root)
 
 	if (!tree)
 		err(2, "fts_open");
-	while ((entry = fts_read(tree)))
+	while ((errno = 0, entry = fts_read(tree)))
 		if (entry->fts_info != FTS_DP && entry->fts_info != FTS_ERR &&
 		    entry->fts_info != FTS_NS && strstr(entry->fts_name, id))
 			printf("path: %s\n", entry->fts_path);
+	if (errno)
+		err(2, "fts_read");
 	fts_close(tree);
 }
 
+/* What may not be asked is taken for another's: a container's process, without CAP_SYS_PTRACE here. */
 static bool same_mounts(int proc)
 {
 	struct stat own, other;
 
-	return fstatat(proc, "ns/mnt", &other, 0) < 0 || stat("/proc/self/ns/mnt", &own) < 0 ||
-	       (own.st_dev == other.st_dev && own.st_ino == other.st_ino);
+	return fstatat(proc, "ns/mnt", &other, 0) == 0 && stat("/proc/self/ns/mnt", &own) == 0 &&
+	       own.st_dev == other.st_dev && own.st_ino == other.st_ino;
 }
 
 static bool is_zombie(int proc)

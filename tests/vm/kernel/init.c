@@ -218,7 +218,7 @@ static void probe_cgroup(void)
 
 	probe_mount("cgroup2", NULL);
 	show_file("/mnt/cgroup2/cgroup.controllers");
-	int fd = open("/mnt/cgroup2/cgroup.subtree_control", O_WRONLY);
+	int fd = open("/mnt/cgroup2/cgroup.subtree_control", O_WRONLY | O_CLOEXEC);
 	const char *controllers = "+cpuset +cpu +io +memory +hugetlb +pids +rdma +misc";
 	result(write(fd, controllers, strlen(controllers)) > 0, "cgroup: %s", controllers);
 	close(fd);
@@ -245,7 +245,7 @@ static void probe_bpf(void)
 	int program = (int)syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof(load));
 	result(program >= 0, "bpf: a program for devices");
 	union bpf_attr attach = {
-		.target_fd = (unsigned int)open("/mnt/cgroup2/c", O_RDONLY | O_DIRECTORY),
+		.target_fd = (unsigned int)open("/mnt/cgroup2/c", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
 		.attach_bpf_fd = (unsigned int)program,
 		.attach_type = BPF_CGROUP_DEVICE,
 		.attach_flags = BPF_F_ALLOW_MULTI,
