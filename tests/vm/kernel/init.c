@@ -245,7 +245,8 @@ static void probe_bpf(void)
 	int program = (int)syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof(load));
 	result(program >= 0, "bpf: a program for devices");
 	union bpf_attr attach = {
-		.target_fd = (unsigned int)open("/mnt/cgroup2/c", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+		.target_fd = (unsigned int)open("/mnt/cgroup2/c",
+						O_RDONLY | O_DIRECTORY | O_CLOEXEC),
 		.attach_bpf_fd = (unsigned int)program,
 		.attach_type = BPF_CGROUP_DEVICE,
 		.attach_flags = BPF_F_ALLOW_MULTI,
