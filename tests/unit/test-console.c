@@ -376,6 +376,9 @@ static void test_own_terminal(void)
 
 int main(void)
 {
+	// A shell starts what runs in its background with ^C ignored.
+	signal(SIGINT, SIG_DFL);
+	signal(SIGQUIT, SIG_DFL);
 	test_connect();
 	test_status();
 	test_signals();
