@@ -136,6 +136,14 @@ int io_replace_file(int dirfd, const char *name, mode_t mode, const void *data, 
 	return -err->code;
 }
 
+struct sockaddr_un io_socket_address(int dirfd, const char *name)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/%s", dirfd, name);
+	return addr;
+}
+
 int io_send_fds(int sock, const void *data, size_t len, const int *fds, size_t nfds)
 {
 	union {

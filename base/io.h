@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 #include <sys/types.h>
+#include <sys/un.h>
 
 // Writes all of it, across short writes and EINTR. Returns 0, or -1 with errno.
 int io_write_all(int fd, const void *data, size_t len);
@@ -34,6 +35,10 @@ int io_write_str(int dirfd, const char *path, const char *str, struct err *err);
 // nothing after a crash of the kernel.
 int io_replace_file(int dirfd, const char *name, mode_t mode, const void *data, size_t len,
 		    struct err *err);
+
+// The address of the socket `name` in a directory that the caller has open. The directory is named by its
+// descriptor, since an address is at most 108 bytes long.
+struct sockaddr_un io_socket_address(int dirfd, const char *name);
 
 // Sends one message over a Unix socket with `nfds` descriptors attached (at most 4). Returns 0, or
 // -1 with errno.

@@ -5,9 +5,11 @@
 #include "base/sys.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 
 struct proc_stat {
@@ -133,4 +135,21 @@ void proc_obey_signals(void)
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
 		if (sigaction(signals[i], NULL, &was) == 0 && was.sa_handler == SIG_DFL)
 			sigaction(signals[i], &end, NULL);
+}
+
+int proc_take_signals(const int *spared, size_t n, struct err *err)
+{
+	static const int faults[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS };
+	sigset_t set;
+
+	sigfillset(&set);
+	for (size_t i = 0; i < ARRAY_SIZE(faults); i++)
+		sigdelset(&set, faults[i]);
+	for (size_t i = 0; i < n; i++)
+		sigdelset(&set, spared[i]);
+	int ret = pthread_sigmask(SIG_BLOCK, &set, NULL);
+	if (ret != 0)
+		return err_sysn(err, ret, "block signals");
+	int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return fd < 0 ? err_sys(err, "signalfd") : fd;
 }

@@ -42,3 +42,8 @@ void proc_reset_signals(void);
 // pid namespace is deaf to signals that it has no handler for; but whoever kills a container which
 // waits to be started means it. What is ignored stays so. execve(2) undoes it.
 void proc_obey_signals(void);
+
+// Takes all signals that somebody may send to this thread, but the `n` of `spared`: they are blocked, and
+// read from the descriptor that is returned (signalfd(2), not blocking). Those by which the kernel
+// ends a process for its own faults stay as they are.
+int proc_take_signals(const int *spared, size_t n, struct err *err);

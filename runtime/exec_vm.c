@@ -14,21 +14,6 @@
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 
-// All but those by which the kernel ends a process for its own faults.
-static int open_signals(struct err *err)
-{
-	static const int own[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS };
-	sigset_t set;
-
-	sigfillset(&set);
-	for (size_t i = 0; i < ARRAY_SIZE(own); i++)
-		sigdelset(&set, own[i]);
-	if (sigprocmask(SIG_SETMASK, &set, NULL) < 0)
-		return err_sys(err, "block signals");
-	int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return fd < 0 ? err_sys(err, "signalfd") : fd;
-}
-
 // The descriptors go non-blocking to the VMM, which can't make them so itself.
 static int ask(const struct exec_vm *exec, int sock, struct vm_client_answer *answer,
 	       struct err *err)
@@ -126,7 +111,7 @@ int exec_vm_stand_in(const struct exec_vm *exec, struct err *err)
 	struct vm_client_answer *answer = arena_new(exec->container->arena, struct vm_client_answer,
 						    1);
 	scope_fd int sock = vm_client_connect(exec->container->dirfd, err);
-	scope_fd int signals = sock < 0 ? -1 : open_signals(err);
+	scope_fd int signals = sock < 0 ? -1 : proc_take_signals(NULL, 0, err);
 	int ret = signals < 0 ? -err->code : ask(exec, sock, answer, err);
 
 	if (ret < 0)

@@ -1,19 +1,9 @@
 #include "runtime/gate.h"
 
+#include "base/io.h"
 #include "base/scope.h"
 
-#include <stdio.h>
 #include <sys/socket.h>
-#include <sys/un.h>
-
-// A Unix address is at most 108 bytes long: the directory is named by its descriptor.
-static struct sockaddr_un gate_address(int dirfd)
-{
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-
-	snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/gate", dirfd);
-	return addr;
-}
 
 int gate_open(struct err *err)
 {
@@ -24,7 +14,7 @@ int gate_open(struct err *err)
 
 int gate_publish(int fd, int dirfd, struct err *err)
 {
-	struct sockaddr_un addr = gate_address(dirfd);
+	struct sockaddr_un addr = io_socket_address(dirfd, "gate");
 
 	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(fd, 1) < 0)
 		return err_sys(err, "publish the gate");
@@ -43,7 +33,7 @@ int gate_wait(int fd, struct err *err)
 
 int gate_knock(int dirfd, struct err *err)
 {
-	struct sockaddr_un addr = gate_address(dirfd);
+	struct sockaddr_un addr = io_socket_address(dirfd, "gate");
 	scope_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
 	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)

@@ -143,3 +143,13 @@ void options_help(const struct option_row *rows)
 	}
 	printf("  -h, --help                           this text\n");
 }
+
+int options_wants_json(const char *format, struct err *err)
+{
+	if (!format || str_eq(format, "table"))
+		return 0;
+	return str_eq(format, "json") ?
+		       1 :
+		       err_set(err, EINVAL, "option --format: `%s` is neither table nor json",
+			       format);
+}

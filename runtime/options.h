@@ -40,6 +40,9 @@ struct option_rest {
 int options_parse(const struct option_row *rows, bool permute, void *settings, struct arena *arena,
 		  struct option_rest *rest, struct err *err);
 
+// The value of a verb's --format: 1 for json, 0 for table, which NULL stands for, too. -EINVAL: another.
+int options_wants_json(const char *format, struct err *err);
+
 // The table of a verb without options.
 extern const struct option_row no_options[];
 

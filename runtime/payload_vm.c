@@ -12,6 +12,7 @@
 #include "runtime/vm_files.h"
 #include "runtime/vm_host.h"
 #include "vm-mode/agent_config.h"
+#include "vm-mode/client.h"
 #include "vm-mode/hostfd.h"
 #include "vm-mode/size.h"
 #include "vm-mode/split.h"
@@ -19,9 +20,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
-#include <stdio.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #define CONTROL_BACKLOG 64
 
@@ -74,15 +73,8 @@ static int divide(struct creation *c, struct err *err)
 	c->guest = guest;
 	guest->whole = c->spec;
 	guest->null_fd = -1;
-	guest->config = (struct vm_config){ .kvm_fd = -1,
-					    .kernel_fd = -1,
-					    .agent_fd = -1,
-					    .initrd_fd = -1,
-					    .control_fd = -1,
-					    .root_fd = -1,
-					    .proc_fd = -1,
-					    .terminal = -1,
-					    .streams = { -1, -1, -1 } };
+	for (size_t i = 0; i < VM_FD_COUNT; i++)
+		guest->config.fds[i] = -1;
 	if (check_vm_object(c->spec->vm, err) < 0 ||
 	    vm_size_of(c->spec, host_cpus(), &guest->size, err) < 0 ||
 	    vm_split(c->spec, c->arena, &host, &guest->spec, err) < 0)
@@ -96,7 +88,7 @@ static int divide(struct creation *c, struct err *err)
 // What a guest needs that this host has, or not: before anything is made.
 static int open_machine(struct creation *c, struct err *err)
 {
-	struct vm_config *config = &c->guest->config;
+	int *fds = c->guest->config.fds;
 	const struct oci_vm_kernel *kernel = c->guest->whole->vm ? c->guest->whole->vm->kernel :
 								   NULL;
 	const struct vm_files_wanted wanted = {
@@ -108,9 +100,9 @@ static int open_machine(struct creation *c, struct err *err)
 						   NULL,
 	};
 
-	config->kvm_fd = vm_host_open_kvm(err);
-	if (config->kvm_fd < 0 || vm_host_probe(config->kvm_fd, err) < 0 ||
-	    vm_files_open(&wanted, &config->kernel_fd, &config->initrd_fd, &config->agent_fd, err) <
+	fds[VM_FD_KVM] = vm_host_open_kvm(err);
+	if (fds[VM_FD_KVM] < 0 || vm_host_probe(fds[VM_FD_KVM], err) < 0 ||
+	    vm_files_open(&wanted, &fds[VM_FD_KERNEL], &fds[VM_FD_INITRD], &fds[VM_FD_AGENT], err) <
 		    0)
 		return err_wrap(err, "VM mode");
 	return 0;
@@ -193,15 +185,13 @@ static int plan(struct creation *c, struct err *err)
 
 static int listen_for_verbs(struct creation *c, struct err *err)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	const struct sockaddr_un addr = io_socket_address(c->container.dirfd, CONTROL_SOCKET);
 	scope_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
-	// A Unix address is at most 108 bytes long: the directory is named by its descriptor.
-	snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/vm", c->container.dirfd);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0 ||
 	    listen(fd, CONTROL_BACKLOG) < 0)
 		return err_sys(err, "socket of the virtual machine monitor");
-	c->guest->config.control_fd = take_fd(&fd);
+	c->guest->config.fds[VM_FD_CONTROL] = take_fd(&fd);
 	return 0;
 }
 
@@ -209,7 +199,7 @@ static int listen_for_verbs(struct creation *c, struct err *err)
 static int open_streams(struct payload_guest *guest, struct err *err)
 {
 	for (int fd = 0; fd <= 2; fd++) {
-		int *stream = &guest->config.streams[fd];
+		int *stream = &guest->config.fds[VM_FD_IN + fd];
 
 		*stream = hostfd_reopen(fd);
 		if (*stream < 0)
@@ -248,13 +238,13 @@ static int limit(struct creation *c, struct err *err)
 
 static int arrive(struct creation *c, struct err *err)
 {
-	struct vm_config *config = &c->guest->config;
 	int proc = rootfs_procfs(c->rootfs_plan, err);
 
 	if (proc < 0)
 		return proc;
-	config->proc_fd = fcntl(proc, F_DUPFD_CLOEXEC, 3);
-	if (config->proc_fd < 0)
+	proc = fcntl(proc, F_DUPFD_CLOEXEC, 3);
+	c->guest->config.fds[VM_FD_PROC] = proc;
+	if (proc < 0)
 		return err_sys(err, "procfs");
 	return 0;
 }
@@ -266,9 +256,10 @@ static int take_streams(struct creation *c, struct err *err)
 	struct payload_guest *guest = c->guest;
 
 	if (c->spec->process->terminal) {
-		guest->config.terminal = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
-		if (guest->config.terminal < 0 ||
-		    fcntl(guest->config.terminal, F_SETFL, O_NONBLOCK) < 0)
+		int *terminal = &guest->config.fds[VM_FD_TERMINAL];
+
+		*terminal = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+		if (*terminal < 0 || fcntl(*terminal, F_SETFL, O_NONBLOCK) < 0)
 			return err_sys(err, "terminal");
 	}
 	for (int fd = 0; fd <= 2; fd++)
@@ -280,13 +271,9 @@ static int take_streams(struct creation *c, struct err *err)
 // No execve(2) will close what the init has inherited: of the runtime's own, and of its caller's.
 static int shed_fds(struct creation *c, struct err *err)
 {
-	const struct vm_config *config = &c->guest->config;
-	const int keep[] = { log_fd(),		 c->channel,	     c->gate,
-			     config->kvm_fd,	 config->kernel_fd,  config->agent_fd,
-			     config->initrd_fd,	 config->control_fd, config->root_fd,
-			     config->proc_fd,	 config->terminal,   config->streams[0],
-			     config->streams[1], config->streams[2] };
+	int keep[VM_FD_COUNT + 3] = { log_fd(), c->channel, c->gate };
 
+	memcpy(keep + 3, c->guest->config.fds, sizeof(c->guest->config.fds));
 	if (proc_close_fds(3, keep, ARRAY_SIZE(keep)) < 0)
 		return err_sys(err, "close descriptors");
 	return 0;
@@ -296,8 +283,10 @@ static int settle(struct creation *c, struct err *err)
 {
 	struct payload_guest *guest = c->guest;
 
-	guest->config.root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (guest->config.root_fd < 0)
+	int *root = &guest->config.fds[VM_FD_ROOT];
+
+	*root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (*root < 0)
 		return err_sys(err, "open the root");
 	if (take_streams(c, err) < 0 || shed_fds(c, err) < 0 ||
 	    vm_prepare(&guest->config, &guest->vm, err) < 0)

@@ -15,6 +15,13 @@ static int is_paused(const struct container *container, struct err *err)
 }
 
 // Connects, asks, and closes.
+static int ask_now(const struct container *container, const struct vm_client_request *request,
+		   uint32_t want, struct vm_client_answer *answer, struct err *err)
+{
+	scope_fd int sock = vm_client_connect(container->dirfd, err);
+	return sock < 0 ? sock : vm_client_ask(sock, request, want, answer, err);
+}
+
 static int ask(const struct container *container, const struct vm_client_request *request,
 	       uint32_t want, struct vm_client_answer *answer, struct err *err)
 {
@@ -22,8 +29,7 @@ static int ask(const struct container *container, const struct vm_client_request
 
 	if (paused != 0)
 		return paused < 0 ? paused : err_set(err, EBUSY, "the container is paused");
-	scope_fd int sock = vm_client_connect(container->dirfd, err);
-	return sock < 0 ? sock : vm_client_ask(sock, request, want, answer, err);
+	return ask_now(container, request, want, answer, err);
 }
 
 // It stays with the socket, as a signal stays with a process that is paused.
@@ -45,7 +51,7 @@ int verbs_vm_signal(const struct container *container, int sig, bool all, struct
 	int ret = is_paused(container, err);
 
 	if (ret == 0)
-		ret = ask(container, &request, PROTO_DONE, answer, err);
+		ret = ask_now(container, &request, PROTO_DONE, answer, err);
 	else if (ret > 0)
 		ret = leave_signal(container, &request, err);
 	if (ret == -ECONNREFUSED || ret == -ENOENT || ret == -ECONNRESET || ret == -EPIPE ||

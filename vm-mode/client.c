@@ -1,21 +1,19 @@
 #include "vm-mode/client.h"
 
+#include "base/io.h"
 #include "base/scope.h"
 #include "vm-mode/control-packet.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 int vm_client_connect(int dirfd, struct err *err)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	const struct sockaddr_un addr = io_socket_address(dirfd, CONTROL_SOCKET);
 	scope_fd int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
-	// A Unix address is at most 108 bytes long: the directory is named by its descriptor.
-	snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/vm", dirfd);
-	if (sock < 0 || connect(sock, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+	if (sock < 0 || connect(sock, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
 		return err_sys(err, "connect to the virtual machine");
 	return take_fd(&sock);
 }

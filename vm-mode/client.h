@@ -10,6 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// Its name in the container's directory.
+#define CONTROL_SOCKET "vm"
+
 // What is asked: the payload stays the caller's, and so do the descriptors.
 struct vm_client_request {
 	uint32_t type; // PROTO_START to PROTO_UPDATE
@@ -28,7 +31,7 @@ struct vm_client_answer {
 	_Alignas(8) char payload[PROTO_TO_HOST_MAX];
 };
 
-// Connects to `vm` in the container's directory. Returns the socket. -ENOENT, -ECONNREFUSED: no VMM
+// Connects to it in the container's directory. Returns the socket. -ENOENT, -ECONNREFUSED: no VMM
 // (any more).
 int vm_client_connect(int dirfd, struct err *err);
 

@@ -72,16 +72,14 @@ static void answered(void *user, const struct proto_header *header, const void *
 
 static void refuse(struct client *client, const struct proto_header *request, const struct err *err)
 {
-	struct proto_failure failure = { .code = err->code };
-	const size_t len = strlen(err->msg) + 1;
+	struct proto_failure failure;
 	const struct proto_header header = {
 		.type = PROTO_FAILED,
-		.len = (uint32_t)(offsetof(struct proto_failure, message) + len),
+		.len = proto_failure_of(err, &failure),
 		.id = request->id,
 		.request = request->request,
 	};
 
-	memcpy(failure.message, err->msg, len);
 	send_to(client, &header, &failure);
 }
 

@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 
 #define PAGE_BYTES   4096
 #define WINDOW_SLOT  GUEST_RANGES_MAX
@@ -164,7 +163,6 @@ static int add_end_source(struct machine *machine, struct err *err)
 	return loop_watch(machine->loop, &machine->end_source, EPOLLIN, err);
 }
 
-// Address space only.
 static int add_window(struct machine *machine, struct err *err)
 {
 	const uint64_t size = machine->config.window_bytes;
@@ -178,17 +176,13 @@ static int add_window(struct machine *machine, struct err *err)
 			       (unsigned long long)size);
 	if (end < LAYOUT_HOLE_END)
 		end = LAYOUT_HOLE_END;
-	void *host = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-			  0);
-	if (host == MAP_FAILED)
-		return err_sys(err, "reserve %llu bytes for a DAX window",
-			       (unsigned long long)size);
 	machine->window = (struct guest_range){
 		.gpa = (end + LAYOUT_WINDOW_ALIGN - 1) & ~(LAYOUT_WINDOW_ALIGN - 1),
 		.size = size,
-		.host = host,
+		.host = machine->config.window,
 	};
-	return kvm_set_memory(machine->vm_fd, WINDOW_SLOT, machine->window.gpa, size, host, err);
+	return kvm_set_memory(machine->vm_fd, WINDOW_SLOT, machine->window.gpa, size,
+			      machine->config.window, err);
 }
 
 static int build(struct machine *machine, struct err *err)
@@ -248,8 +242,6 @@ void machine_free(struct machine *machine)
 		loop_unwatch(machine->loop, &machine->end_source);
 	replace_fd(&machine->end_source.fd, -1);
 	replace_fd(&machine->vm_fd, -1);
-	if (machine->window.host)
-		munmap(machine->window.host, machine->window.size);
 	guest_memory_free(&machine->memory);
 	loop_free(machine->loop);
 	free(machine);
@@ -263,11 +255,6 @@ struct loop *machine_loop(struct machine *machine)
 const struct guest_memory *machine_memory(const struct machine *machine)
 {
 	return &machine->memory;
-}
-
-const struct guest_range *machine_window(const struct machine *machine)
-{
-	return &machine->window;
 }
 
 // ---- devices ----

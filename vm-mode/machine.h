@@ -27,7 +27,10 @@ struct machine_config {
 	int kvm_fd; // stays the caller's
 	unsigned int vcpus;
 	uint64_t memory_bytes;
-	uint64_t window_bytes; // the DAX window, page aligned; 0: none
+	// The DAX window: address space of the caller's, page aligned, which outlives the machine; he
+	// maps files there (MAP_FIXED). A guest that accesses what is PROT_NONE ends. 0 bytes: none.
+	void *window;
+	uint64_t window_bytes;
 	// Called once, in the loop, when the guest is at its end. It runs no more.
 	void (*ended)(void *owner, const struct vcpu_end *end);
 	// What the guest writes to its first serial port, some bytes at a time, under the loop's
@@ -53,11 +56,6 @@ void machine_free(struct machine *machine);
 
 struct loop *machine_loop(struct machine *machine);
 const struct guest_memory *machine_memory(const struct machine *machine);
-
-// The DAX window: guest physical address, size, and where in our address space the guest's accesses
-// end up: whoever owns the window maps files there (MAP_FIXED), and PROT_NONE where nothing is. An
-// access to nothing ends the guest. size 0: there is none.
-const struct guest_range *machine_window(const struct machine *machine);
 
 // Before machine_boot(). The device is the machine's from here on, also when this fails: it is closed
 // with it. `name` must stay. `window`: the device's shared memory region 0 is the DAX window.

@@ -12,8 +12,6 @@
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 
-#define DELETE 0x7f
-
 // What may be asked, and what the answer is.
 static const struct rule {
 	uint32_t type, answer;	  // answer 0: none
@@ -58,15 +56,13 @@ static void answer(const struct pending *pending, const struct proto_header *hea
 
 static void answer_failed(const struct pending *pending, const struct err *err)
 {
-	struct proto_failure failure = { .code = err->code };
-	const size_t len = strlen(err->msg) + 1;
+	struct proto_failure failure;
 	const struct proto_header header = {
 		.type = PROTO_FAILED,
-		.len = (uint32_t)(offsetof(struct proto_failure, message) + len),
+		.len = proto_failure_of(err, &failure),
 		.id = pending->id,
 	};
 
-	memcpy(failure.message, err->msg, len);
 	answer(pending, &header, &failure);
 }
 
@@ -169,7 +165,7 @@ static void fail_with_console(struct session *session, const char *why)
 		session->events->console_tail(session->user, tail, sizeof(tail));
 	// It goes to terminals and logs: text, and no more than that.
 	for (char *c = tail; *c; c++)
-		if (((unsigned char)*c < ' ' && *c != '\n' && *c != '\t') || *c == DELETE)
+		if (!proto_is_text(*c))
 			*c = ' ';
 	err_set(&err, EPROTO, "guest: %s%s%s", why, *tail ? "; its console ends with:\n" : "",
 		tail);

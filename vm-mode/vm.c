@@ -1,6 +1,7 @@
 #include "vm-mode/vm.h"
 
 #include "base/log.h"
+#include "base/proc.h"
 #include "base/scope.h"
 #include "base/str.h"
 #include "vm-mode/control.h"
@@ -13,7 +14,6 @@
 #include "vm-mode/session.h"
 
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -129,11 +129,10 @@ static uint64_t window_bytes(uint64_t memory_bytes)
 
 static int add_root(struct vm *vm, struct err *err)
 {
-	const struct guest_range *range = machine_window(vm->machine);
 	struct fs_device_config config = {
 		.tag = ROOT_TAG,
-		.options = { .root_fd = vm->config.root_fd,
-			     .proc_fd = vm->config.proc_fd,
+		.options = { .root_fd = vm->config.fds[VM_FD_ROOT],
+			     .proc_fd = vm->config.fds[VM_FD_PROC],
 			     .cache_seconds = CACHE_SECONDS,
 			     .dax_min_bytes = DAX_MIN_BYTES },
 		.window = &vm->window,
@@ -145,7 +144,6 @@ static int add_root(struct vm *vm, struct err *err)
 	if (fs_has_mounts(config.options.proc_fd, config.options.root_fd, &has_mounts, err) < 0)
 		return -err->code;
 	config.options.writeback = !has_mounts;
-	vm->window = (struct fs_window){ .host = range->host, .bytes = range->size };
 	if (fs_device_create(&config, &device, err) < 0)
 		return -err->code;
 	return machine_add_device(vm->machine, device, "fs", vm->window.bytes > 0, err);
@@ -183,10 +181,10 @@ static int open_session(struct vm *vm, struct err *err)
 		.vsock = vm->vsock,
 		.agent_config = config->agent_config,
 		.agent_config_len = config->agent_config_len,
-		.streams = { .terminal = take_fd(&config->terminal),
-			     .in = take_fd(&config->streams[0]),
-			     .out = take_fd(&config->streams[1]),
-			     .err = take_fd(&config->streams[2]) },
+		.streams = { .terminal = take_fd(&config->fds[VM_FD_TERMINAL]),
+			     .in = take_fd(&config->fds[VM_FD_IN]),
+			     .out = take_fd(&config->fds[VM_FD_OUT]),
+			     .err = take_fd(&config->fds[VM_FD_ERR]) },
 		.hello_timeout_ms = HELLO_TIMEOUT_MS,
 		.events = &events,
 		.user = vm,
@@ -197,29 +195,30 @@ static int open_session(struct vm *vm, struct err *err)
 	const struct control_config control = {
 		.loop = machine_loop(vm->machine),
 		.session = vm->session,
-		.owner = listener_of(config->control_fd),
-		.listen_fd = take_fd(&config->control_fd),
+		.owner = listener_of(config->fds[VM_FD_CONTROL]),
+		.listen_fd = take_fd(&config->fds[VM_FD_CONTROL]),
 	};
 	return control_create(&control, &vm->control, err);
 }
 
 static int build(struct vm *vm, struct err *err)
 {
+	if (fs_window_create(&vm->window, window_bytes(vm->config.memory_bytes), err) < 0)
+		return -err->code;
 	const struct machine_config machine = {
-		.kvm_fd = vm->config.kvm_fd,
+		.kvm_fd = vm->config.fds[VM_FD_KVM],
 		.vcpus = vm->config.vcpus,
 		.memory_bytes = vm->config.memory_bytes,
-		.window_bytes = window_bytes(vm->config.memory_bytes),
+		.window = vm->window.host,
+		.window_bytes = vm->window.bytes,
 		.ended = on_guest_end,
 		.serial = vm->config.debug ? on_serial : NULL,
 		.owner = vm,
 		.confine_vcpu = sandbox_vcpu,
 	};
 	const struct machine_kernel kernel = {
-		.kernel_fd = vm->config.kernel_fd,
-		.initrd_fds = { vm->config.initrd_fd < 0 ? vm->config.agent_fd :
-							   vm->config.initrd_fd,
-				vm->config.initrd_fd < 0 ? -1 : vm->config.agent_fd },
+		.kernel_fd = vm->config.fds[VM_FD_KERNEL],
+		.initrd_fds = { vm->config.fds[VM_FD_INITRD], vm->config.fds[VM_FD_AGENT] },
 		.parameters = vm->config.kernel_parameters,
 		.debug = vm->config.debug,
 	};
@@ -232,13 +231,8 @@ static int build(struct vm *vm, struct err *err)
 
 void vm_config_close(struct vm_config *config)
 {
-	int *const fds[] = { &config->kvm_fd,	  &config->kernel_fd,  &config->agent_fd,
-			     &config->initrd_fd,  &config->control_fd, &config->root_fd,
-			     &config->proc_fd,	  &config->terminal,   &config->streams[0],
-			     &config->streams[1], &config->streams[2] };
-
-	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
-		replace_fd(fds[i], -1);
+	for (size_t i = 0; i < VM_FD_COUNT; i++)
+		replace_fd(&config->fds[i], -1);
 }
 
 static void vm_free(struct vm *vm)
@@ -248,6 +242,7 @@ static void vm_free(struct vm *vm)
 	if (vm->session)
 		session_free(vm->session);
 	machine_free(vm->machine);
+	fs_window_free(&vm->window);
 	vm_config_close(&vm->config);
 	replace_fd(&vm->last_words, -1);
 	free(vm);
@@ -260,8 +255,9 @@ int vm_prepare(const struct vm_config *config, struct vm **vm, struct err *err)
 	if (!made)
 		return err_sysn(err, ENOMEM, "virtual machine");
 	made->config = *config;
-	made->last_words = fcntl(config->terminal < 0 ? config->streams[2] : config->terminal,
-				 F_DUPFD_CLOEXEC, 3);
+	const int terminal = config->fds[VM_FD_TERMINAL];
+	made->last_words = fcntl(terminal < 0 ? config->fds[VM_FD_ERR] : terminal, F_DUPFD_CLOEXEC,
+				 3);
 	clock_gettime(CLOCK_MONOTONIC, &made->started);
 	if (build(made, err) < 0) {
 		vm_free(made);
@@ -295,23 +291,17 @@ static void on_signals(struct loop_source *source, uint32_t events_seen)
 	}
 }
 
-// All that are sent by somebody, and not by the kernel for what the VMM itself does.
+// But SIGWINCH, which is the terminal's (vm-mode/session.h), and SIGRTMIN (vm-mode/vcpu.h).
 static int take_signals(struct vm *vm, struct err *err)
 {
-	static const int own[] = { SIGSEGV, SIGBUS,  SIGILL,  SIGFPE, SIGABRT, SIGTRAP,
-				   SIGSYS,  SIGPIPE, SIGCHLD, SIGURG, SIGWINCH };
-	sigset_t set;
+	const int spared[] = { SIGPIPE, SIGCHLD, SIGURG, SIGWINCH, SIGRTMIN };
 
-	sigfillset(&set);
-	for (size_t i = 0; i < ARRAY_SIZE(own); i++)
-		sigdelset(&set, own[i]);
-	sigdelset(&set, SIGRTMIN); // vm-mode/vcpu.h
-	if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)
-		return err_set(err, EINVAL, "block signals");
-	vm->signals = (struct loop_source){ .fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC),
-					    .ready = on_signals };
+	vm->signals = (struct loop_source){
+		.fd = proc_take_signals(spared, ARRAY_SIZE(spared), err),
+		.ready = on_signals,
+	};
 	if (vm->signals.fd < 0)
-		return err_sys(err, "signalfd");
+		return -err->code;
 	return loop_watch(machine_loop(vm->machine), &vm->signals, EPOLLIN, err);
 }
 

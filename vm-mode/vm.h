@@ -15,20 +15,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// What a machine is made of, in struct vm_config's `fds`; -1: none.
+enum vm_fd {
+	VM_FD_KVM,	// /dev/kvm
+	VM_FD_KERNEL,	// ELF vmlinux or bzImage
+	VM_FD_AGENT,	// an initramfs, newc: the agent
+	VM_FD_INITRD,	// one more, in front of it, or none
+	VM_FD_CONTROL,	// a listening socket: ROOT/ID/vm
+	VM_FD_ROOT,	// the directory that the guest gets as its root
+	VM_FD_PROC,	// the root of a procfs in which this process is
+	VM_FD_TERMINAL, // the program's, or three streams
+	VM_FD_IN,
+	VM_FD_OUT,
+	VM_FD_ERR,
+	VM_FD_COUNT,
+};
+
 // The descriptors are the machine's from vm_prepare() on, also when it fails.
 struct vm_config {
 	unsigned int vcpus;
 	uint64_t memory_bytes;
 	const char *kernel_parameters; // beyond moat's own; NULL: none
-	int kvm_fd;		       // /dev/kvm
-	int kernel_fd;		       // ELF vmlinux or bzImage
-	int agent_fd;		       // an initramfs, newc: the agent
-	int initrd_fd;		       // one more, in front of it; -1: none
-	int control_fd;		       // a listening socket: ROOT/ID/vm
-	int root_fd;		       // the directory that the guest gets as its root
-	int proc_fd;		       // the root of a procfs in which this process is
-	int terminal;		       // the program's terminal, or -1 and three streams
-	int streams[3];
+	int fds[VM_FD_COUNT];
 	const char *agent_config; // PROTO_CONFIG's JSON; not needed after vm_prepare()
 	size_t agent_config_len;
 	bool debug; // the guest's console goes to the log

@@ -341,14 +341,13 @@ static int run(const struct runtime *rt, const void *untyped, const struct optio
 	       struct err *err)
 {
 	const struct settings *settings = untyped;
-	const bool json = settings->format && str_eq(settings->format, "json");
+	const int json = options_wants_json(settings->format, err);
 	struct finding findings[ARRAY_SIZE(facts)];
 	scope_text struct text out = { 0 };
 
 	(void)rest;
-	if (settings->format && !json && !str_eq(settings->format, "table"))
-		return err_set(err, EINVAL, "option --format: `%s` is neither table nor json",
-			       settings->format);
+	if (json < 0)
+		return json;
 	if (!json)
 		text_printf(&out, "%-16s  %-8s  %s\n", "NAME", "STATUS", "WHAT IT IS");
 	for (size_t i = 0; i < ARRAY_SIZE(facts); i++) {

@@ -82,13 +82,12 @@ static int run(const struct runtime *rt, const void *untyped, const struct optio
 	       struct err *err)
 {
 	const struct settings *settings = untyped;
-	const bool json = settings->format && str_eq(settings->format, "json");
+	const int json = options_wants_json(settings->format, err);
 	struct oci_strings ids;
 
 	(void)rest;
-	if (settings->format && !json && !str_eq(settings->format, "table"))
-		return err_set(err, EINVAL, "option --format: `%s` is neither table nor json",
-			       settings->format);
+	if (json < 0)
+		return json;
 	if (container_ids(rt, &ids, err) < 0)
 		return -err->code;
 	struct row *rows = arena_new(rt->arena, struct row, ids.n + 1);

@@ -141,13 +141,12 @@ static int run(const struct runtime *rt, const void *untyped, const struct optio
 	       struct err *err)
 {
 	const struct settings *settings = untyped;
-	const bool json = settings->format && str_eq(settings->format, "json");
+	const int json = options_wants_json(settings->format, err);
 	scope_container struct container container = { .dirfd = -1 };
 	struct pids pids = { 0 };
 
-	if (settings->format && !json && !str_eq(settings->format, "table"))
-		return err_set(err, EINVAL, "option --format: `%s` is neither table nor json",
-			       settings->format);
+	if (json < 0)
+		return json;
 	if (container_open(rt, rest->argv[0], CONTAINER_LOOK, &container, err) < 0 ||
 	    container_open_cgroup(&container, err) < 0)
 		return -err->code;

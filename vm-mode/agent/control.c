@@ -28,19 +28,11 @@ void control_send(struct agent *agent, struct proto_header frame, const void *pa
 
 void control_fail(struct agent *agent, uint32_t id, uint32_t request, const struct err *err)
 {
-	struct proto_failure failure = { .code = err->code };
-	size_t len = strlen(err->msg);
+	struct proto_failure failure;
+	const uint32_t len = proto_failure_of(err, &failure);
 
 	log_debug("failed: %s", err->msg);
-	// What a program or a path has put into the text must not become a terminal's commands.
-	for (size_t i = 0; i < len; i++) {
-		const char c = err->msg[i];
-
-		failure.message[i] =
-			((unsigned char)c < ' ' && c != '\n' && c != '\t') || c == 0x7f ? '?' : c;
-	}
-	control_send(agent, (struct proto_header){ PROTO_FAILED, 0, id, request }, &failure,
-		     offsetof(struct proto_failure, message) + len + 1);
+	control_send(agent, (struct proto_header){ PROTO_FAILED, 0, id, request }, &failure, len);
 }
 
 // ---- what the host asks ----

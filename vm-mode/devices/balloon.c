@@ -69,32 +69,21 @@ static void punch_numbers(struct balloon *balloon)
 	}
 }
 
-static void serve(struct balloon *balloon, unsigned int index)
+static ssize_t serve(struct device *dev, unsigned int index, struct err *err)
 {
+	struct balloon *balloon = (struct balloon *)dev;
+
+	(void)err;
 	if (index == INFLATE)
 		punch_numbers(balloon);
 	for (size_t i = 0; index >= REPORTS && i < balloon->chain.in_count; i++)
-		punch_piece(balloon->device.env.memory, &balloon->chain.in[i]);
+		punch_piece(dev->env.memory, &balloon->chain.in[i]);
+	return 0;
 }
 
 static int kick(struct device *dev, unsigned int index, struct err *err)
 {
-	struct balloon *balloon = (struct balloon *)dev;
-	struct queue *queue = &dev->queues[index];
-	int got = 0;
-
-	for (int turn = 0; turn < TURNS_MAX; turn++) {
-		got = queue_pop(queue, &balloon->chain, err);
-		if (got <= 0)
-			break;
-		serve(balloon, index);
-		queue_push(queue, balloon->chain.head, 0);
-	}
-	if (queue_needs_interrupt(queue))
-		dev_irq_raise(&dev->env.irq);
-	if (got > 0)
-		dev_kick_again(dev, index);
-	return got < 0 ? got : 0;
+	return dev_serve_chains(dev, index, &((struct balloon *)dev)->chain, serve, TURNS_MAX, err);
 }
 
 static void config_read(struct device *dev, uint64_t offset, void *data, size_t len)

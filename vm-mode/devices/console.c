@@ -53,41 +53,30 @@ size_t console_tail(const struct device *device, char *tail, size_t size)
 	return len;
 }
 
-static void take(struct console *console)
+static ssize_t take(struct device *dev, unsigned int index, struct err *err)
 {
+	struct console *console = (struct console *)dev;
 	char buffer[1024];
 
+	(void)index;
+	(void)err;
 	for (size_t done = 0; done < CHAIN_MAX_BYTES;) {
 		size_t len = chain_read(&console->chain, done, buffer, sizeof(buffer));
 
 		if (len == 0)
 			break;
-		console_add(&console->device, buffer, len);
+		console_add(dev, buffer, len);
 		done += len;
 	}
+	return 0;
 }
 
 static int kick(struct device *dev, unsigned int index, struct err *err)
 {
-	struct console *console = (struct console *)dev;
-	struct queue *queue = &dev->queues[index];
-	int got = 0;
-
 	// Buffers for input lie there for ever.
 	if (index == RECEIVE)
 		return 0;
-	for (int turn = 0; turn < QUEUE_SIZE; turn++) {
-		got = queue_pop(queue, &console->chain, err);
-		if (got <= 0)
-			break;
-		take(console);
-		queue_push(queue, console->chain.head, 0);
-	}
-	if (queue_needs_interrupt(queue))
-		dev_irq_raise(&dev->env.irq);
-	if (got > 0)
-		dev_kick_again(dev, index);
-	return got < 0 ? got : 0;
+	return dev_serve_chains(dev, index, &((struct console *)dev)->chain, take, QUEUE_SIZE, err);
 }
 
 static void close_device(struct device *dev)

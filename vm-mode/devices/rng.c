@@ -13,31 +13,22 @@ struct rng {
 	struct chain chain;
 };
 
+static ssize_t answer(struct device *dev, unsigned int index, struct err *err)
+{
+	const struct chain *chain = &((struct rng *)dev)->chain;
+	char random[ANSWER_MAX_BYTES];
+	size_t len = chain->in_bytes < sizeof(random) ? chain->in_bytes : sizeof(random);
+
+	(void)index;
+	// This much is never cut short, once the kernel's generator has been seeded.
+	if (getrandom(random, len, 0) != (ssize_t)len)
+		return err_sys(err, "getrandom");
+	return (ssize_t)chain_write(chain, 0, random, len);
+}
+
 static int kick(struct device *dev, unsigned int index, struct err *err)
 {
-	struct rng *rng = (struct rng *)dev;
-	struct queue *queue = &dev->queues[index];
-	char random[ANSWER_MAX_BYTES];
-	int got = 0;
-
-	for (int turn = 0; turn < QUEUE_SIZE; turn++) {
-		got = queue_pop(queue, &rng->chain, err);
-		if (got <= 0)
-			break;
-		size_t len = rng->chain.in_bytes;
-		if (len > sizeof(random))
-			len = sizeof(random);
-		// This much is never cut short, once the kernel's generator has been seeded.
-		if (getrandom(random, len, 0) != (ssize_t)len)
-			return err_sys(err, "getrandom");
-		len = chain_write(&rng->chain, 0, random, len);
-		queue_push(queue, rng->chain.head, (uint32_t)len);
-	}
-	if (queue_needs_interrupt(queue))
-		dev_irq_raise(&dev->env.irq);
-	if (got > 0)
-		dev_kick_again(dev, index);
-	return got < 0 ? got : 0;
+	return dev_serve_chains(dev, index, &((struct rng *)dev)->chain, answer, QUEUE_SIZE, err);
 }
 
 static void close_device(struct device *dev)

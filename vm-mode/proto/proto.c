@@ -8,6 +8,11 @@
 #define SIGNAL_MAX 64
 #define DELETE	   0x7f
 
+bool proto_is_text(char c)
+{
+	return ((unsigned char)c >= ' ' && c != DELETE) || c == '\n' || c == '\t';
+}
+
 static const struct rule {
 	enum proto_type type;
 	uint32_t min, max; // bytes of the payload
@@ -57,12 +62,9 @@ static int check_failure(const char *payload, size_t len, struct err *err)
 		return err_set(err, EPROTO, "the agent's FAILED has no error code");
 	if (memchr(message, '\0', len) != message + len - 1)
 		return err_set(err, EPROTO, "the agent's FAILED isn't one whole text");
-	for (size_t i = 0; i + 1 < len; i++) {
-		const unsigned char c = (unsigned char)message[i];
-
-		if ((c < ' ' && c != '\n' && c != '\t') || c == DELETE)
+	for (size_t i = 0; i + 1 < len; i++)
+		if (!proto_is_text(message[i]))
 			return err_set(err, EPROTO, "the agent's FAILED has control characters");
-	}
 	return 0;
 }
 
@@ -76,6 +78,17 @@ static int check_exit(const void *payload, struct err *err)
 		return err_set(err, EPROTO, "the agent's EXIT makes no sense: status %u, signal %u",
 			       end.status, end.signal);
 	return 0;
+}
+
+uint32_t proto_failure_of(const struct err *err, struct proto_failure *failure)
+{
+	size_t len = 0;
+
+	failure->code = err->code;
+	for (; err->msg[len]; len++)
+		failure->message[len] = proto_is_text(err->msg[len]) ? err->msg[len] : '?';
+	failure->message[len] = '\0';
+	return (uint32_t)(offsetof(struct proto_failure, message) + len + 1);
 }
 
 int proto_check(const struct proto_header *header, const void *payload, struct err *err)

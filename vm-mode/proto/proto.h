@@ -21,6 +21,7 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -103,6 +104,13 @@ struct proto_stream {
 	uint32_t id;   // of the process
 	uint32_t kind; // enum proto_stream_kind
 };
+
+// May this byte stand in a message? It goes to terminals and logs: no commands of theirs.
+bool proto_is_text(char c);
+
+// The FAILED frame of an error: fills `failure`, and returns how many bytes of it are to be sent. What is
+// no text in the message, as a program or a path may have put it there, becomes `?`.
+uint32_t proto_failure_of(const struct err *err, struct proto_failure *failure);
 
 // Is this a frame that an agent may send? `payload` has header->len bytes; with NULL only the header
 // is checked (before the payload is read). -EPROTO, naming what is wrong. Pure.

@@ -21,3 +21,26 @@ void dev_kick_again(struct device *dev, unsigned int queue)
 	if (dev->kick_fds[queue] > 0 && write(dev->kick_fds[queue], &one, sizeof(one)) < 0)
 		return;
 }
+
+int dev_serve_chains(struct device *dev, unsigned int queue, struct chain *chain,
+		     ssize_t (*serve)(struct device *dev, unsigned int queue, struct err *err),
+		     int turns, struct err *err)
+{
+	struct queue *ring = &dev->queues[queue];
+	int got = 0;
+
+	for (int turn = 0; turn < turns; turn++) {
+		got = queue_pop(ring, chain, err);
+		if (got <= 0)
+			break;
+		const ssize_t written = serve(dev, queue, err);
+		if (written < 0)
+			return (int)written;
+		queue_push(ring, chain->head, (uint32_t)written);
+	}
+	if (queue_needs_interrupt(ring))
+		dev_irq_raise(&dev->env.irq);
+	if (got > 0)
+		dev_kick_again(dev, queue);
+	return got < 0 ? got : 0;
+}

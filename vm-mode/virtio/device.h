@@ -87,3 +87,9 @@ struct device {
 // Has `kick` called again for this queue, after what else waits in the loop: a device that stops with
 // chains left, so that a driver that never runs dry doesn't have the VMM to itself.
 void dev_kick_again(struct device *dev, unsigned int queue);
+
+// What most devices do at a kick: takes chains from the queue, at most `turns`, hands each to `serve`, and gives it back with as many bytes written as that returns; negative errno ends
+// it, and the device. `chain` is room for one.
+int dev_serve_chains(struct device *dev, unsigned int queue, struct chain *chain,
+		     ssize_t (*serve)(struct device *dev, unsigned int queue, struct err *err),
+		     int turns, struct err *err);
