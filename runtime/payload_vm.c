@@ -101,7 +101,7 @@ static int open_machine(struct creation *c, struct err *err)
 	};
 
 	fds[VM_FD_KVM] = vm_host_open_kvm(err);
-	if (fds[VM_FD_KVM] < 0 || vm_host_probe(fds[VM_FD_KVM], err) < 0 ||
+	if (fds[VM_FD_KVM] < 0 || vm_host_require(c->rt, fds[VM_FD_KVM], err) < 0 ||
 	    vm_files_open(&wanted, &fds[VM_FD_KERNEL], &fds[VM_FD_INITRD], &fds[VM_FD_AGENT], err) <
 		    0)
 		return err_wrap(err, "VM mode");

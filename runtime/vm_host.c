@@ -1,8 +1,15 @@
 #include "runtime/vm_host.h"
 
+#include "base/io.h"
+#include "base/scope.h"
+#include "base/str.h"
+#include "runtime/container.h"
 #include "vm-mode/probe.h"
 
 #include <fcntl.h>
+
+#define KEPT	    "@kvm" // in the state directory: the boot in which the probe has passed
+#define BOOT_ID_MAX 64
 
 int vm_host_open_kvm(struct err *err)
 {
@@ -20,4 +27,25 @@ int vm_host_probe(int kvm_fd, struct err *err)
 	if (kvm_probe(kvm_fd, &verdict, err) < 0)
 		return -err->code;
 	return verdict.good ? 0 : err_set(err, ENOTSUP, "%s", verdict.why);
+}
+
+int vm_host_require(const struct runtime *rt, int kvm_fd, struct err *err)
+{
+	scope_free char *boot = NULL, *kept = NULL;
+	scope_fd int root = container_open_root(rt, err);
+	struct err unimportant;
+
+	if (root < 0)
+		return root;
+	if (io_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", BOOT_ID_MAX, &boot, NULL,
+			 err) < 0)
+		return -err->code;
+	if (io_read_file(root, KEPT, BOOT_ID_MAX, &kept, NULL, &unimportant) == 0 &&
+	    str_eq(kept, boot))
+		return 0;
+	if (vm_host_probe(kvm_fd, err) < 0)
+		return -err->code;
+	// What can't be kept is asked again.
+	io_replace_file(root, KEPT, 0600, boot, strlen(boot), &unimportant);
+	return 0;
 }

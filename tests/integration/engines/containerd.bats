@@ -7,26 +7,10 @@ IMAGE=localhost/busybox:latest
 # ---- the engine ---------------------------------------------------------------------------------
 
 engine_start() {
-	cat >"$ENGINE/config.toml" <<-EOF
-		version = 2
-		root = "$ENGINE/root"
-		state = "$ENGINE/run"
-		disabled_plugins = ["io.containerd.grpc.v1.cri"]
-		[grpc]
-		  address = "$ENGINE/grpc"
-		[ttrpc]
-		  address = "$ENGINE/ttrpc"
-	EOF
-	house_command ctr --address "$ENGINE/grpc" --namespace "$CGROUP"
-	start_containerd
+	start_containerd "$CGROUP"
 	tar -C "$(oci_image)" -c . | "$ENGINE/bin/ctr" image import --base-name localhost/busybox -
 	# The shim adds containerd's namespace to the directory that --runc-root gives.
 	STATE=$ENGINE/state/$CGROUP
-}
-
-start_containerd() {
-	house_daemon containerd --config "$ENGINE/config.toml"
-	await_daemon "$ENGINE/bin/ctr" version
 }
 
 engine_stop() { end_daemon containerd; }
@@ -299,7 +283,7 @@ traps_signals() { (((0x$(process_field "$(container_pid)" SigCgt) >> 9) & 1)); }
 	local pid
 	pid=$(container_pid)
 	end_daemon containerd
-	start_containerd
+	start_containerd "$CGROUP"
 	assert_eq "$(container_pid)" "$pid" pid
 	attempt exec_in -- echo still here
 	assert_eq "$output" "still here"

@@ -109,6 +109,35 @@ await_daemon() {
 	}
 }
 
+# start_containerd NAMESPACE: with its `ctr`, and no more of it than that needs.
+start_containerd() {
+	cat >"$ENGINE/config.toml" <<-EOF
+		version = 2
+		root = "$ENGINE/containerd.root"
+		state = "$ENGINE/containerd.run"
+		disabled_plugins = ["io.containerd.grpc.v1.cri"]
+		[grpc]
+		  address = "$ENGINE/grpc"
+		[ttrpc]
+		  address = "$ENGINE/ttrpc"
+	EOF
+	house_command ctr --address "$ENGINE/grpc" --namespace "$1"
+	house_daemon containerd --config "$ENGINE/config.toml"
+	await_daemon "$ENGINE/bin/ctr" version
+}
+
+# configure_podman: without a network, and with systemd for the cgroups.
+configure_podman() {
+	cat >"$ENGINE/containers.conf" <<-EOF
+		[containers]
+		netns = "none"
+		[engine]
+		cgroup_manager = "systemd"
+		events_logger = "none"
+		lock_type = "file"
+	EOF
+}
+
 # end_daemon NAME: stop it, by force if it does not listen.
 end_daemon() {
 	local pid

@@ -21,14 +21,7 @@ engine_start() {
 	CGROUP=moatengine$$.slice
 	STATE=/run/user/$USER_ID/$RUNTIME
 	mkdir "$ENGINE/home"
-	cat >"$ENGINE/containers.conf" <<-EOF
-		[containers]
-		netns = "none"
-		[engine]
-		cgroup_manager = "systemd"
-		events_logger = "none"
-		lock_type = "file"
-	EOF
+	configure_podman
 	cp "$MOAT" "$ENGINE/moat"
 	make_rootfs "$ENGINE/rootfs"
 	chown -hR $USER_ID "$ENGINE/home" "$ENGINE/rootfs"

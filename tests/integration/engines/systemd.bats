@@ -17,30 +17,11 @@ engine_start() {
 	STATE="/run/$RUNTIME $ENGINE/state/moat $ENGINE/dockerd.run/runtime-tested/moby"
 	export ROOTFS=$ENGINE/rootfs
 	make_rootfs "$ROOTFS"
-	cat >"$ENGINE/containers.conf" <<-EOF
-		[containers]
-		netns = "none"
-		[engine]
-		cgroup_manager = "systemd"
-		events_logger = "none"
-		lock_type = "file"
-	EOF
+	configure_podman
 	export CONTAINERS_CONF=$ENGINE/containers.conf
 	house_command podman --storage-driver vfs --root "$ENGINE/root" --runroot "$ENGINE/run" --tmpdir "$ENGINE/tmp" --runtime "$MOAT"
 
-	cat >"$ENGINE/config.toml" <<-EOF
-		version = 2
-		root = "$ENGINE/containerd.root"
-		state = "$ENGINE/containerd.run"
-		disabled_plugins = ["io.containerd.grpc.v1.cri"]
-		[grpc]
-		  address = "$ENGINE/grpc"
-		[ttrpc]
-		  address = "$ENGINE/ttrpc"
-	EOF
-	house_command ctr --address "$ENGINE/grpc" --namespace moat
-	house_daemon containerd --config "$ENGINE/config.toml"
-	await_daemon "$ENGINE/bin/ctr" version
+	start_containerd moat
 
 	house_command docker --host "unix://$ENGINE/socket" --config "$ENGINE/client"
 	# With systemd and cgroup v2, dockerd has systemd make the cgroups unless told otherwise.
