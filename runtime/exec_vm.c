@@ -1,8 +1,11 @@
-#include "runtime/exec_vm.h"
+// exec in a container's VM: see runtime/execution.h.
 
 #include "base/proc.h"
 #include "base/scope.h"
 #include "base/str.h"
+#include "base/sys.h"
+#include "process/channel.h"
+#include "runtime/execution.h"
 #include "vm-mode/agent_config.h"
 #include "vm-mode/client.h"
 #include "vm-mode/hostfd.h"
@@ -15,17 +18,17 @@
 #include <sys/signalfd.h>
 
 // The descriptors go non-blocking to the VMM, which can't make them so itself.
-static int ask(const struct exec_vm *exec, int sock, struct vm_client_answer *answer,
+static int ask(const struct execution *e, int sock, struct vm_client_answer *answer,
 	       struct err *err)
 {
 	const struct agent_exec agent_exec = {
-		.process = vm_split_process(exec->process, exec->container->arena),
-		.cgroups = *exec->cgroups,
+		.process = vm_split_process(e->spec, e->rt->arena),
+		.cgroups = *e->cgroups,
 	};
 	scope_text struct text json = { 0 };
 	scope_fd int in = hostfd_reopen(STDIN_FILENO);
-	scope_fd int out = exec->process->terminal ? -1 : hostfd_reopen(STDOUT_FILENO);
-	scope_fd int errors = exec->process->terminal ? -1 : hostfd_reopen(STDERR_FILENO);
+	scope_fd int out = e->spec->terminal ? -1 : hostfd_reopen(STDOUT_FILENO);
+	scope_fd int errors = e->spec->terminal ? -1 : hostfd_reopen(STDERR_FILENO);
 	const int fds[] = { in < 0 ? STDIN_FILENO : in, out < 0 ? STDOUT_FILENO : out,
 			    errors < 0 ? STDERR_FILENO : errors };
 
@@ -35,7 +38,7 @@ static int ask(const struct exec_vm *exec, int sock, struct vm_client_answer *an
 		.payload = json.str,
 		.len = (uint32_t)json.len,
 		.fds = fds,
-		.nfds = exec->process->terminal ? 1 : ARRAY_SIZE(fds),
+		.nfds = e->spec->terminal ? 1 : ARRAY_SIZE(fds),
 	};
 	return vm_client_ask(sock, &request, PROTO_STARTED, answer, err);
 }
@@ -56,7 +59,7 @@ static void send_size(int sock, uint32_t id)
 	vm_client_send(sock, &request, &ignored);
 }
 
-static void hand_on_signals(const struct exec_vm *exec, int signals, int sock, uint32_t id)
+static void hand_on_signals(const struct execution *e, int signals, int sock, uint32_t id)
 {
 	struct signalfd_siginfo info;
 	struct err ignored;
@@ -67,7 +70,7 @@ static void hand_on_signals(const struct exec_vm *exec, int signals, int sock, u
 			.type = PROTO_SIGNAL, .id = id, .payload = &sig, .len = sizeof(sig)
 		};
 
-		if (info.ssi_signo == SIGWINCH && exec->process->terminal)
+		if (info.ssi_signo == SIGWINCH && e->spec->terminal)
 			send_size(sock, id);
 		else if (info.ssi_signo != SIGCHLD && info.ssi_signo != SIGPIPE &&
 			 info.ssi_signo != SIGWINCH)
@@ -88,7 +91,7 @@ static int take_answer(int sock, struct vm_client_answer *answer)
 	return (int)((const struct proto_exit *)(const void *)answer->payload)->status;
 }
 
-static int stand(const struct exec_vm *exec, int signals, int sock, struct vm_client_answer *answer)
+static int stand(const struct execution *e, int signals, int sock, struct vm_client_answer *answer)
 {
 	struct pollfd fds[] = { { .fd = sock, .events = POLLIN },
 				{ .fd = signals, .events = POLLIN } };
@@ -99,25 +102,91 @@ static int stand(const struct exec_vm *exec, int signals, int sock, struct vm_cl
 		if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
 			continue; // after a pause
 		if (fds[1].revents)
-			hand_on_signals(exec, signals, sock, id);
+			hand_on_signals(e, signals, sock, id);
 		if (fds[0].revents)
 			status = take_answer(sock, answer);
 	}
 	return status;
 }
 
-int exec_vm_stand_in(const struct exec_vm *exec, struct err *err)
+// The exit status of the guest's process, or the error why it doesn't run.
+static int run(struct execution *e, struct err *err)
 {
-	struct vm_client_answer *answer = arena_new(exec->container->arena, struct vm_client_answer,
-						    1);
-	scope_fd int sock = vm_client_connect(exec->container->dirfd, err);
+	struct vm_client_answer *answer = arena_new(e->rt->arena, struct vm_client_answer, 1);
+	scope_fd int sock = vm_client_connect(e->container.dirfd, err);
 	scope_fd int signals = sock < 0 ? -1 : proc_take_signals(NULL, 0, err);
-	int ret = signals < 0 ? -err->code : ask(exec, sock, answer, err);
+	int ret = signals < 0 ? -err->code : ask(e, sock, answer, err);
 
 	if (ret < 0)
 		return ret;
 	const int keep[] = { sock, signals };
 	if (proc_close_fds(3, keep, ARRAY_SIZE(keep)) < 0)
 		return err_sys(err, "close descriptors");
-	return stand(exec, signals, sock, answer);
+	return stand(e, signals, sock, answer);
 }
+
+// ---- the ways of struct execution_ops ----
+
+static int begin(struct execution *e, struct err *err)
+{
+	if (e->preserve_fds > 0)
+		return err_set(err, ENOTSUP, "descriptors can't be passed on into a VM");
+	return 0;
+}
+
+// The guest makes its own; here it is made to find what is wrong.
+static int plan(struct execution *e, struct err *err)
+{
+	const struct process_env env = { .caps = process_caps_grantable(true) };
+
+	return process_plan_make(e->spec, e->container.spec->linux, &env, e->rt->arena, &e->plan,
+				 err);
+}
+
+static int sources(struct execution *e, struct err *err)
+{
+	return execution_open_cgroup(e, NULL, err);
+}
+
+static int bear(struct execution *e, struct err *err)
+{
+	struct clone_args args = { .flags = CLONE_PIDFD,
+				   .pidfd = (uint64_t)(uintptr_t)&e->child.pidfd,
+				   .exit_signal = SIGCHLD };
+	const pid_t pid = sys_clone3(&args);
+
+	if (pid < 0)
+		return err_sys(err, "clone");
+	e->child.pid = pid;
+	return pid > 0;
+}
+
+static void __attribute__((noreturn)) become(struct execution *e)
+{
+	struct err err = { 0 };
+	int ret = 0;
+
+	replace_fd(&e->channel, -1);
+	replace_fd(&e->terminal.from, -1);
+	if (e->join)
+		ret = cgroup_join(e->join, &err);
+	if (ret == 0)
+		ret = execution_take_streams(e, &err);
+	if (ret == 0) {
+		channel_ok(e->child_channel);
+		if (channel_wait(e->child_channel, &err) != 1)
+			_exit(1);
+		ret = run(e, &err);
+	}
+	if (ret < 0)
+		channel_fail(e->child_channel, &err);
+	_exit(ret < 0 ? 1 : ret);
+}
+
+const struct execution_ops exec_vm = {
+	.begin = begin,
+	.plan = plan,
+	.sources = sources,
+	.bear = bear,
+	.become = become,
+};

@@ -2,7 +2,7 @@
 
 #include "base/str.h"
 #include "runtime/container.h"
-#include "runtime/exec_vm.h"
+#include "runtime/execution.h"
 #include "runtime/verbs_vm.h"
 
 static const struct {
@@ -32,9 +32,9 @@ const struct payload_ops *payload_choose(bool vm, const struct oci_spec *spec)
 
 const struct payload_verbs *payload_verbs_of(const struct container *container)
 {
-	static const struct payload_verbs process = { 0 };
+	static const struct payload_verbs process = { .exec = &exec_process };
 	static const struct payload_verbs vm = {
-		.exec = exec_vm_stand_in,
+		.exec = &exec_vm,
 		.signal = verbs_vm_signal,
 		.update = verbs_vm_update,
 		.pids = verbs_vm_pids,

@@ -14,7 +14,7 @@
 struct arena;
 struct creation;
 struct container;
-struct exec_vm;
+struct execution_ops;
 struct oci_resources;
 struct oci_spec;
 
@@ -56,9 +56,7 @@ struct payload_ops {
 
 // Of a container that is there.
 struct payload_verbs {
-	// A process of `exec` is not born in the container's namespaces, but stands for one: what it
-	// does there, to its end (runtime/exec_vm.h). NULL: it is born there.
-	int (*exec)(const struct exec_vm *exec, struct err *err);
+	const struct execution_ops *exec; // runtime/execution.h
 
 	// Sends a signal to the program, or to all processes. NULL: they are the host's.
 	int (*signal)(const struct container *container, int sig, bool all, struct err *err);

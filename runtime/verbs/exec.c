@@ -1,34 +1,26 @@
 // exec: another process in a running container.
 //
-// The process is born in the container's namespaces (ns_spawn_into), joins its cgroup, and is
-// confined like the container's own; moat stays outside, to relay, wait and tell its exit status.
+// How it comes to life is the payload's business (runtime/execution.h); moat stays outside, to relay,
+// wait and tell its exit status.
 
 #include "base/io.h"
-#include "base/log.h"
 #include "base/path.h"
 #include "base/proc.h"
 #include "base/scope.h"
 #include "base/str.h"
 #include "base/sys.h"
-#include "namespaces/namespaces.h"
 #include "oci-spec/spec.h"
 #include "process/channel.h"
-#include "process/process.h"
-#include "runtime/container.h"
-#include "runtime/exec_vm.h"
+#include "runtime/execution.h"
 #include "runtime/foreground.h"
-#include "runtime/listener.h"
 #include "runtime/payload.h"
 #include "runtime/pidfile.h"
-#include "runtime/seccomp_cache.h"
-#include "runtime/self.h"
-#include "runtime/terminal.h"
 
 #include <fcntl.h>
 
 struct settings {
 	const char *console_socket, *pidfd_socket, *pid_file, *process, *cwd, *user, *process_label,
-		*apparmor, *cgroup;
+		*apparmor;
 	struct oci_strings env, additional_gids, caps, cgroups;
 	bool tty, detach, no_new_privs, ignore_paused;
 	int preserve_fds;
@@ -64,21 +56,11 @@ static const struct option_row options[] = {
 };
 #undef AT
 
-struct execution {
-	const struct runtime *rt;
+struct run {
+	struct execution e;
+	const struct execution_ops *ops;
 	const struct settings *settings;
-	struct container container;
-	const struct payload_verbs *payload;
-	const struct oci_process *spec;
-	struct ns_plan ns_plan;
-	struct process_plan *plan;
-	struct process_filter filter;
-	struct cgroup_join *join;
-	struct terminal_route terminal;
-	struct listener listener;
-	bool exposed; // somebody inside may look into the child
-	int channel, child_channel, master;
-	struct ns_spawn child;
+	int master; // the terminal's other end, -1: none
 };
 
 // ---- what is to run ----
@@ -145,9 +127,9 @@ static struct oci_capabilities *add_caps(const struct oci_capabilities *old,
 }
 
 // The container's own process, changed by the options.
-static int process_of_options(struct execution *e, const struct option_rest *rest, struct err *err)
+static int process_of_options(struct execution *e, const struct settings *settings,
+			      const struct option_rest *rest, struct err *err)
 {
-	const struct settings *settings = e->settings;
 	struct arena *arena = e->rt->arena;
 	struct oci_process *process = arena_new(arena, struct oci_process, 1);
 
@@ -177,11 +159,10 @@ static int process_of_options(struct execution *e, const struct option_rest *res
 }
 
 // What the file leaves open is as the container's own process has it, as in runc.
-static int process_of_file(struct execution *e, struct err *err)
+static int process_of_file(struct execution *e, const char *path, struct err *err)
 {
 	const struct oci_process *own = e->container.spec->process;
 	struct oci_process *process = arena_new(e->rt->arena, struct oci_process, 1);
-	const char *path = e->settings->process;
 	scope_free char *json = NULL;
 	size_t len;
 
@@ -202,7 +183,7 @@ static int process_of_file(struct execution *e, struct err *err)
 
 // ---- making it run ----
 
-static int require_state(struct execution *e, struct err *err)
+static int require_state(struct execution *e, bool ignore_paused, struct err *err)
 {
 	const char *id = e->container.state.id;
 	enum container_status status;
@@ -212,7 +193,7 @@ static int require_state(struct execution *e, struct err *err)
 	if (status == STATUS_STOPPED || status == STATUS_CREATING)
 		return err_set(err, EINVAL, "cannot exec in a stopped container: %s is %s", id,
 			       container_status_name(status));
-	if (status == STATUS_PAUSED && !e->settings->ignore_paused)
+	if (status == STATUS_PAUSED && !ignore_paused)
 		return err_set(
 			err, EINVAL,
 			"cannot exec in a paused container: %s (--ignore-paused waits until it is resumed)",
@@ -220,41 +201,13 @@ static int require_state(struct execution *e, struct err *err)
 	return 0;
 }
 
-static int make_plans(struct execution *e, struct err *err)
-{
-	const struct oci_spec *spec = e->container.spec;
-
-	if (spec_validate_process(e->spec, err) < 0)
-		return -err->code;
-	// The guest makes its own; here it is made to find what is wrong.
-	if (e->payload->exec)
-		return process_plan_make(
-			e->spec, spec->linux,
-			&(struct process_env){ .caps = process_caps_grantable(true) }, e->rt->arena,
-			&e->plan, err);
-	if (ns_plan_make(spec, &e->ns_plan, err) < 0 ||
-	    seccomp_cache_load(e->rt, spec->linux->seccomp, &e->filter, err) < 0)
-		return -err->code;
-	const bool userns = ns_has(&e->ns_plan, CLONE_NEWUSER);
-	struct process_env env = {
-		.keyring = e->container.state.session_keyring,
-		.filter = &e->filter,
-		.caps = process_caps_grantable(userns),
-		.preserve_fds = (unsigned int)e->settings->preserve_fds,
-		.userns = userns || e->rt->rootless,
-	};
-	return process_plan_make(e->spec, spec->linux, &env, e->rt->arena, &e->plan, err);
-}
-
-static int open_streams(struct execution *e, struct err *err)
+static int open_streams(struct execution *e, const struct settings *settings, struct err *err)
 {
 	int ends[2];
 
-	if (preserved_fds_check(e->settings->preserve_fds, err) < 0 ||
-	    terminal_route_open(&e->terminal, e->spec->terminal, !e->settings->detach,
-				e->settings->console_socket, err) < 0 ||
-	    (e->filter.notify &&
-	     listener_open(&e->listener, e->container.spec->linux->seccomp, err) < 0) ||
+	if (preserved_fds_check(e->preserve_fds, err) < 0 ||
+	    terminal_route_open(&e->terminal, e->spec->terminal, !settings->detach,
+				settings->console_socket, err) < 0 ||
 	    channel_pair(ends, err) < 0)
 		return -err->code;
 	e->channel = ends[0];
@@ -262,129 +215,15 @@ static int open_streams(struct execution *e, struct err *err)
 	return 0;
 }
 
-static int open_cgroup(struct execution *e, const struct oci_strings *subs, struct err *err)
-{
-	if (container_open_cgroup(&e->container, err) < 0)
-		return -err->code;
-	if (!e->container.cgroup)
-		return 0;
-	if (cgroup_join_open(e->container.cgroup, subs, e->rt->arena, &e->join, err) < 0)
-		return -err->code;
-	e->child.cgroup_fd = cgroup_join_fd(e->join);
-	return 0;
-}
-
-// In a process between moat and the child: joins the cgroup, and forgets what a tracer must not find
-// in the child: descriptors (moat's, and those that moat was started with), and the environment.
-static int leave_host(void *context, struct err *err)
-{
-	struct execution *e = context;
-	const int keep[] = { e->child.stage_fd, e->child.target, e->child_channel, e->terminal.to,
-			     e->listener.fd };
-
-	if (e->join && cgroup_join(e->join, err) < 0)
-		return -err->code;
-	log_close();
-	if (proc_close_fds(3 + e->settings->preserve_fds, keep, ARRAY_SIZE(keep)) < 0)
-		return err_sys(err, "close descriptors");
-	e->join = NULL;
-	e->channel = e->terminal.from = e->listener.procfd = e->container.dirfd = -1;
-	for (char **var = environ; *var; var++)
-		explicit_bzero(*var, strlen(*var));
-	return 0;
-}
-
-// The child's way to its program. What it says on the channel, moat tells its user.
-static void __attribute__((noreturn)) become_process(struct execution *e)
-{
-	struct err err = { 0 };
-	int ret = 0;
-
-	replace_fd(&e->channel, -1);
-	replace_fd(&e->terminal.from, -1);
-	// A directory of the host's, from which a container that can trace this process would climb.
-	replace_fd(&e->container.dirfd, -1);
-	if (e->join)
-		ret = cgroup_join(e->join, &err);
-	if (ret == 0)
-		ret = ns_arrive(&e->ns_plan, &e->child, &err);
-	if (ret == 0 && e->spec->terminal)
-		ret = terminal_route_send(&e->terminal, e->spec->console_size, false, &err);
-	else if (ret == 0)
-		setsid();
-	if (ret == 0)
-		ret = process_prepare(e->plan, &err);
-	e->listener.pid = e->exposed ? e->child.pid : 0;
-	if (ret == 0)
-		ret = listener_describe(&e->listener, e->container.spec->linux->seccomp,
-					&e->container.state, e->rt->arena, &err);
-	if (ret == 0) {
-		channel_ok(e->child_channel);
-		if (channel_wait(e->child_channel, &err) != 1)
-			_exit(1);
-		struct process_channels channels = {
-			.report_fd = e->child_channel,
-			.notify_fd = e->listener.fd,
-			.notify_msg = e->listener.message,
-		};
-		process_enter(e->plan, &channels, &err);
-	}
-	channel_fail(e->child_channel, &err);
-	_exit(1);
-}
-
-// The child's way where it only stands for a process.
-static void __attribute__((noreturn)) become_stand_in(struct execution *e)
-{
-	struct exec_vm exec = {
-		.container = &e->container,
-		.process = e->spec,
-		.cgroups = &e->settings->cgroups,
-		.channel = e->child_channel,
-	};
-	struct err err = { 0 };
-	int ret = 0;
-
-	replace_fd(&e->channel, -1);
-	replace_fd(&e->terminal.from, -1);
-	if (e->join)
-		ret = cgroup_join(e->join, &err);
-	if (ret == 0 && e->spec->terminal)
-		ret = terminal_route_send(&e->terminal, e->spec->console_size, false, &err);
-	else if (ret == 0)
-		setsid();
-	if (ret == 0) {
-		channel_ok(e->child_channel);
-		if (channel_wait(e->child_channel, &err) != 1)
-			_exit(1);
-		ret = e->payload->exec(&exec, &err);
-	}
-	if (ret < 0)
-		channel_fail(e->child_channel, &err);
-	_exit(ret < 0 ? 1 : ret);
-}
-
-static int spawn_stand_in(struct execution *e, struct err *err)
-{
-	struct clone_args args = { .flags = CLONE_PIDFD,
-				   .pidfd = (uint64_t)(uintptr_t)&e->child.pidfd,
-				   .exit_signal = SIGCHLD };
-	const pid_t pid = sys_clone3(&args);
-
-	if (pid < 0)
-		return err_sys(err, "clone");
-	e->child.pid = pid;
-	return pid > 0;
-}
-
 // Until the child has become its program. It gets its word to go before it asks for it, so that it
 // needn't sleep for that; but where moat has a terminal to make ready, only then.
-static int supervise(struct execution *e, struct err *err)
+static int supervise(struct run *r, struct err *err)
 {
-	const struct settings *settings = e->settings;
+	struct execution *e = &r->e;
+	const struct settings *settings = r->settings;
 	const bool relays = e->terminal.from >= 0;
 
-	if ((!e->payload->exec && process_limit(e->plan, e->child.pid, err) < 0) ||
+	if ((r->ops->limit && r->ops->limit(e, err) < 0) ||
 	    (settings->pidfd_socket && pidfd_send(settings->pidfd_socket, e->child.pidfd, err) < 0))
 		return -err->code;
 	if (!relays)
@@ -392,7 +231,7 @@ static int supervise(struct execution *e, struct err *err)
 	int ret = channel_wait(e->channel, err);
 	if (ret == 0)
 		return err_set(err, EPIPE, "the process has ended unexpectedly");
-	if (ret < 0 || terminal_route_receive(&e->terminal, &e->master, err) < 0)
+	if (ret < 0 || terminal_route_receive(&e->terminal, &r->master, err) < 0)
 		return -err->code;
 	if (relays)
 		channel_ok(e->channel);
@@ -402,52 +241,19 @@ static int supervise(struct execution *e, struct err *err)
 	return settings->pid_file ? pidfile_write(settings->pid_file, e->child.pid, err) : 0;
 }
 
-// Into the cgroup that the init lives in.
-static int join_init(struct execution *e, struct err *err)
+static int spawn(struct run *r, struct err *err)
 {
-	struct oci_strings subs = { .v = arena_new(e->rt->arena, char *, 1) };
-	const char *sub;
+	struct execution *e = &r->e;
+	int ret = r->ops->bear(e, err);
 
-	if (cgroup_sub_of(e->container.cgroup, e->container.state.init.pid, e->rt->arena, &sub,
-			  err) < 0)
-		return -err->code;
-	if (sub)
-		// A group's own name may have a colon, which would end a list of controllers.
-		subs.v[subs.n++] = arena_printf(e->rt->arena, "/%s", sub);
-	cgroup_join_close(e->join);
-	return open_cgroup(e, &subs, err);
-}
-
-// As ns_spawn_into().
-static int bear(struct execution *e, int init, struct err *err)
-{
-	e->child.leave = e->exposed ? leave_host : NULL;
-	e->child.leave_context = e;
-	int ret = ns_spawn_into(&e->ns_plan, init, &e->child, err);
-	// A v2 group that has given its controllers to groups below takes no process any more: the
-	// init (systemd, say) has moved into one of those.
-	if (ret == -EBUSY && e->settings->cgroups.n == 0 && join_init(e, err) == 0)
-		ret = ns_spawn_into(&e->ns_plan, init, &e->child, err);
-	return ret;
-}
-
-static int spawn(struct execution *e, struct err *err)
-{
-	scope_fd int init = proc_pidfd(&e->container.state.init, err);
-
-	if (init < 0)
-		return init;
-	int ret = e->payload->exec ? spawn_stand_in(e, err) : bear(e, init, err);
 	if (ret < 0)
 		return ret;
-	if (ret == 0 && e->payload->exec)
-		become_stand_in(e);
 	if (ret == 0)
-		become_process(e);
+		r->ops->become(e);
 	replace_fd(&e->child_channel, -1);
 	replace_fd(&e->terminal.to, -1);
 	listener_close(&e->listener);
-	ret = supervise(e, err);
+	ret = supervise(r, err);
 	if (ret < 0) {
 		sys_pidfd_send_signal(e->child.pidfd, SIGKILL);
 		proc_wait(e->child.pid);
@@ -455,82 +261,66 @@ static int spawn(struct execution *e, struct err *err)
 	return ret;
 }
 
-static int execute(struct execution *e, struct err *err)
+static int execute(struct run *r, struct err *err)
 {
 	scope_foreground struct foreground fg = { 0 };
 
-	if (!e->settings->detach && foreground_begin(&fg, false, err) < 0)
+	if (!r->settings->detach && foreground_begin(&fg, false, err) < 0)
 		return -err->code;
-	if (spawn(e, err) < 0)
+	if (spawn(r, err) < 0)
 		return -err->code;
-	if (e->settings->detach)
+	if (r->settings->detach)
 		return 0;
-	return foreground_wait(&fg, e->child.pid, e->child.pidfd, e->master, err);
+	return foreground_wait(&fg, r->e.child.pid, r->e.child.pidfd, r->master, err);
 }
 
-static void close_execution(struct execution *e)
+static void close_run(struct run *r)
 {
+	struct execution *e = &r->e;
+
 	terminal_route_close(&e->terminal);
 	listener_close(&e->listener);
 	replace_fd(&e->channel, -1);
 	replace_fd(&e->child_channel, -1);
-	replace_fd(&e->master, -1);
+	replace_fd(&r->master, -1);
 	replace_fd(&e->child.pidfd, -1);
 	if (e->join)
 		cgroup_join_close(e->join);
 	container_close(&e->container);
 }
 
-// The container's spec doesn't tell of all who may trace, see self_note_tracer().
-static int protect_self(struct execution *e, struct err *err)
-{
-	const int dirfd = e->container.dirfd;
-
-	if (e->payload->exec)
-		return 0;
-	e->exposed = self_is_exposed(e->container.spec, true) ||
-		     faccessat(dirfd, "traced", F_OK, 0) == 0;
-	return !e->exposed ? 0 : self_protect(e->rt->argv, err);
-}
-
-static int note_tracer(struct execution *e, struct err *err)
-{
-	if (e->payload->exec || !self_may_be_traced_by(e->spec) ||
-	    ns_has(&e->ns_plan, CLONE_NEWUSER))
-		return 0;
-	return self_note_tracer(e->rt, e->container.state.init.pid, err);
-}
-
-static int run(const struct runtime *rt, const void *settings, const struct option_rest *rest,
+static int run(const struct runtime *rt, const void *untyped, const struct option_rest *rest,
 	       struct err *err)
 {
-	__attribute__((cleanup(close_execution))) struct execution e = {
-		.rt = rt,
+	const struct settings *settings = untyped;
+	__attribute__((cleanup(close_run))) struct run r = {
+		.e = { .rt = rt,
+		       .container = { .dirfd = -1 },
+		       .cgroups = &settings->cgroups,
+		       .preserve_fds = settings->preserve_fds,
+		       .terminal = TERMINAL_ROUTE_NONE,
+		       .listener = LISTENER_NONE,
+		       .channel = -1,
+		       .child_channel = -1,
+		       .child = { .cgroup_fd = -1, .pidfd = -1 } },
 		.settings = settings,
-		.container = { .dirfd = -1 },
-		.terminal = TERMINAL_ROUTE_NONE,
-		.listener = LISTENER_NONE,
-		.channel = -1,
-		.child_channel = -1,
 		.master = -1,
-		.child = { .cgroup_fd = -1, .pidfd = -1 },
 	};
+	struct execution *e = &r.e;
 
-	if (container_open(rt, rest->argv[0], CONTAINER_LOOK, &e.container, err) < 0 ||
-	    require_state(&e, err) < 0 || container_load_spec(&e.container, err) < 0)
+	if (container_open(rt, rest->argv[0], CONTAINER_LOOK, &e->container, err) < 0 ||
+	    require_state(e, settings->ignore_paused, err) < 0 ||
+	    container_load_spec(&e->container, err) < 0)
 		return -err->code;
-	e.payload = payload_verbs_of(&e.container);
-	if (e.payload->exec && e.settings->preserve_fds > 0)
-		return err_set(err, ENOTSUP, "descriptors can't be passed on into a VM");
-	if (protect_self(&e, err) < 0)
+	r.ops = payload_verbs_of(&e->container)->exec;
+	if (r.ops->begin(e, err) < 0)
 		return -err->code;
-	int ret = e.settings->process ? process_of_file(&e, err) :
-					process_of_options(&e, rest, err);
-	if (ret < 0 || make_plans(&e, err) < 0 || note_tracer(&e, err) < 0 ||
-	    open_streams(&e, err) < 0 ||
-	    open_cgroup(&e, e.payload->exec ? NULL : &e.settings->cgroups, err) < 0)
+	int ret = settings->process ? process_of_file(e, settings->process, err) :
+				      process_of_options(e, settings, rest, err);
+	if (ret < 0 || spec_validate_process(e->spec, err) < 0 || r.ops->plan(e, err) < 0 ||
+	    open_streams(e, settings, err) < 0 || r.ops->sources(e, err) < 0)
 		return -err->code;
-	return execute(&e, err);
+	return execute(&r, err);
 }
 
 const struct verb verb_exec = {
