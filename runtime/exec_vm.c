@@ -7,8 +7,8 @@
 #include "process/channel.h"
 #include "runtime/execution.h"
 #include "vm-mode/agent_config.h"
-#include "vm-mode/client.h"
-#include "vm-mode/hostfd.h"
+#include "vm-mode/control/client.h"
+#include "vm-mode/control/hostfd.h"
 #include "vm-mode/split.h"
 
 #include <fcntl.h>

@@ -3,7 +3,7 @@
 #include "base/scope.h"
 #include "base/str.h"
 #include "vm-mode/agent_config.h"
-#include "vm-mode/client.h"
+#include "vm-mode/control/client.h"
 #include "vm-mode/split.h"
 
 #include <stdlib.h>

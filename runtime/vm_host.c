@@ -4,7 +4,7 @@
 #include "base/scope.h"
 #include "base/str.h"
 #include "runtime/container.h"
-#include "vm-mode/probe.h"
+#include "vm-mode/machine/probe.h"
 
 #include <fcntl.h>
 

@@ -7,7 +7,7 @@
 // Returns a descriptor of /dev/kvm.
 int vm_host_open_kvm(struct err *err);
 
-// -ENOTSUP: this KVM can't run a guest's kernel, and why (vm-mode/probe.h).
+// -ENOTSUP: this KVM can't run a guest's kernel, and why (vm-mode/machine/probe.h).
 int vm_host_probe(int kvm_fd, struct err *err);
 
 // The same, asked once since the host was booted: that it can is then kept in ROOT/@kvm. For each start of

@@ -1,7 +1,7 @@
 #include "vm-mode/memory.h"
 
 #include "base/scope.h"
-#include "vm-mode/layout.h"
+#include "vm-mode/machine/layout.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>

@@ -32,7 +32,7 @@ struct guest_memory {
 void *guest_ptr(const struct guest_memory *memory, uint64_t gpa, uint64_t len);
 
 // Makes the memory file and maps it: `bytes` of RAM (page aligned) from address 0 on, less the hole
-// below 4 GiB for devices (vm-mode/layout.h), whose rest comes at 4 GiB. Not touched: pages come
+// below 4 GiB for devices (vm-mode/machine/layout.h), whose rest comes at 4 GiB. Not touched: pages come
 // when the guest uses them. -ENOMEM, -EINVAL.
 int guest_memory_create(struct guest_memory *memory, uint64_t bytes, struct err *err);
 

@@ -1,6 +1,6 @@
 #include "vm-mode/size.h"
 
-#include "vm-mode/layout.h"
+#include "vm-mode/machine/layout.h"
 
 #define MIB		 (UINT64_C(1) << 20)
 #define PERIOD_US	 100000 // the kernel's default

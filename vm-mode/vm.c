@@ -4,14 +4,14 @@
 #include "base/proc.h"
 #include "base/scope.h"
 #include "base/str.h"
-#include "vm-mode/control.h"
+#include "vm-mode/control/control.h"
+#include "vm-mode/control/session.h"
 #include "vm-mode/devices/console.h"
 #include "vm-mode/devices/rng.h"
 #include "vm-mode/devices/vsock.h"
 #include "vm-mode/fs/device.h"
-#include "vm-mode/machine.h"
+#include "vm-mode/machine/machine.h"
 #include "vm-mode/sandbox.h"
-#include "vm-mode/session.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -291,7 +291,7 @@ static void on_signals(struct loop_source *source, uint32_t events_seen)
 	}
 }
 
-// But SIGWINCH, which is the terminal's (vm-mode/session.h), and SIGRTMIN (vm-mode/vcpu.h).
+// But SIGWINCH, which is the terminal's (vm-mode/control/session.h), and SIGRTMIN (vm-mode/machine/vcpu.h).
 static int take_signals(struct vm *vm, struct err *err)
 {
 	const int spared[] = { SIGPIPE, SIGCHLD, SIGURG, SIGWINCH, SIGRTMIN };

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "tests/unit/vsock-guest.h"
+#include "vm-mode/control/session.h"
 #include "vm-mode/proto/proto.h"
-#include "vm-mode/session.h"
 
 struct agent {
 	struct guest guest;

@@ -1,8 +1,8 @@
 // Loading a kernel: good ones, broken ones, and the tables beside it.
-#include "vm-mode/boot.h"
-#include "vm-mode/cmdline.h"
-#include "vm-mode/layout.h"
-#include "vm-mode/mptable.h"
+#include "vm-mode/machine/boot.h"
+#include "vm-mode/machine/cmdline.h"
+#include "vm-mode/machine/layout.h"
+#include "vm-mode/machine/mptable.h"
 
 #include "base/scope.h"
 #include "tests/unit/tap.h"

@@ -3,9 +3,9 @@
 #include "base/scope.h"
 #include "tests/unit/fake-agent.h"
 #include "tests/unit/tap.h"
-#include "vm-mode/client.h"
-#include "vm-mode/control-packet.h"
-#include "vm-mode/control.h"
+#include "vm-mode/control/client.h"
+#include "vm-mode/control/control.h"
+#include "vm-mode/control/packet.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -1,9 +1,9 @@
 // The small devices: console, random numbers and balloon; CPUID and the probe, which need no guest kernel.
-#include "vm-mode/cpuid.h"
 #include "vm-mode/devices/balloon.h"
 #include "vm-mode/devices/console.h"
 #include "vm-mode/devices/rng.h"
-#include "vm-mode/probe.h"
+#include "vm-mode/machine/cpuid.h"
+#include "vm-mode/machine/probe.h"
 #include "vm-mode/virtio/mmio.h"
 
 #include "base/scope.h"

@@ -3,9 +3,9 @@
 //
 // A guest is a kernel to moat: an ELF file with the instructions. It begins in long mode with the
 // first 4 GiB mapped one to one.
-#include "vm-mode/cpuid.h"
-#include "vm-mode/layout.h"
-#include "vm-mode/machine.h"
+#include "vm-mode/machine/cpuid.h"
+#include "vm-mode/machine/layout.h"
+#include "vm-mode/machine/machine.h"
 
 #include "base/scope.h"
 #include "tests/unit/echo.h"

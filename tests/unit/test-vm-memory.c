@@ -1,6 +1,6 @@
 // The guest's memory and the event loop.
-#include "vm-mode/layout.h"
 #include "vm-mode/loop.h"
+#include "vm-mode/machine/layout.h"
 #include "vm-mode/memory.h"
 
 #include "base/scope.h"

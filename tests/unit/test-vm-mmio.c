@@ -1,5 +1,5 @@
 // The buses and the virtio-mmio transport, driven as a driver does and as a hostile one.
-#include "vm-mode/bus.h"
+#include "vm-mode/machine/bus.h"
 #include "vm-mode/virtio/mmio.h"
 
 #include "tests/unit/echo.h"

@@ -1,7 +1,7 @@
 // How large a VM is made, and what its cgroup on the host may use.
 #include "base/arena.h"
 #include "tests/unit/tap.h"
-#include "vm-mode/layout.h"
+#include "vm-mode/machine/layout.h"
 #include "vm-mode/size.h"
 
 #define MIB UINT64_C(1048576)

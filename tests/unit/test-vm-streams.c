@@ -2,7 +2,7 @@
 #include "base/scope.h"
 #include "tests/unit/fake-agent.h"
 #include "tests/unit/tap.h"
-#include "vm-mode/hostfd.h"
+#include "vm-mode/control/hostfd.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -5,8 +5,8 @@
 // exit status is the guest's (a byte written to the exit port), or 1.
 #include "vm-mode/devices/console.h"
 #include "vm-mode/devices/rng.h"
-#include "vm-mode/layout.h"
-#include "vm-mode/machine.h"
+#include "vm-mode/machine/layout.h"
+#include "vm-mode/machine/machine.h"
 
 #include "base/scope.h"
 #include "base/str.h"

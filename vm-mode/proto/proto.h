@@ -13,7 +13,7 @@
 //
 // The same frames go between a verb of moat and the VMM over the Unix socket ROOT/ID/vm
 // (SOCK_SEQPACKET, one frame a packet; the descriptors of a process's streams travel with
-// PROTO_EXEC): see vm-mode/control.h.
+// PROTO_EXEC): see vm-mode/control/control.h.
 //
 // All numbers are little-endian, as both sides are. Everything is sent by one build of moat to
 // another: PROTO_VERSION must be the same on both sides.

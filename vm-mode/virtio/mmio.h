@@ -37,6 +37,6 @@ int mmio_create(struct mmio **mmio, struct device *device, const struct mmio_set
 // Closes the device, too.
 void mmio_free(struct mmio *mmio);
 
-// Accesses of the guest to the window of the `struct mmio` that is given as owner; for vm-mode/bus.h.
+// Accesses of the guest to the window of the `struct mmio` that is given as owner; for vm-mode/machine/bus.h.
 void mmio_read(void *owner, uint64_t offset, void *data, size_t len);
 void mmio_write(void *owner, uint64_t offset, const void *data, size_t len);

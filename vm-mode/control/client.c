@@ -1,8 +1,8 @@
-#include "vm-mode/client.h"
+#include "vm-mode/control/client.h"
 
 #include "base/io.h"
 #include "base/scope.h"
-#include "vm-mode/control-packet.h"
+#include "vm-mode/control/packet.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,9 +1,9 @@
-#include "vm-mode/session.h"
+#include "vm-mode/control/session.h"
 
 #include "base/log.h"
 #include "base/scope.h"
 #include "base/str.h"
-#include "vm-mode/session-private.h"
+#include "vm-mode/control/session-private.h"
 
 #include <pthread.h>
 #include <signal.h>

@@ -1,4 +1,4 @@
-#include "vm-mode/cpuid.h"
+#include "vm-mode/machine/cpuid.h"
 
 #include <stdbool.h>
 #include <stddef.h>

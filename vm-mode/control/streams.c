@@ -1,4 +1,4 @@
-#include "vm-mode/streams.h"
+#include "vm-mode/control/streams.h"
 
 #include "base/log.h"
 

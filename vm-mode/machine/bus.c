@@ -1,4 +1,4 @@
-#include "vm-mode/bus.h"
+#include "vm-mode/machine/bus.h"
 
 #include <string.h>
 

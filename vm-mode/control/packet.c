@@ -1,4 +1,4 @@
-#include "vm-mode/control-packet.h"
+#include "vm-mode/control/packet.h"
 
 #include "base/io.h"
 #include "base/scope.h"

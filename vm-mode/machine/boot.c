@@ -1,8 +1,8 @@
-#include "vm-mode/boot.h"
+#include "vm-mode/machine/boot.h"
 
 #include "base/str.h"
-#include "vm-mode/layout.h"
-#include "vm-mode/mptable.h"
+#include "vm-mode/machine/layout.h"
+#include "vm-mode/machine/mptable.h"
 
 #include <asm/bootparam.h>
 #include <elf.h>

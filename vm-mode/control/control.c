@@ -1,9 +1,9 @@
-#include "vm-mode/control.h"
+#include "vm-mode/control/control.h"
 
 #include "base/log.h"
 #include "base/scope.h"
 #include "base/str.h"
-#include "vm-mode/control-packet.h"
+#include "vm-mode/control/packet.h"
 
 #include <fcntl.h>
 #include <stdlib.h>

@@ -23,7 +23,7 @@ struct boot {
 	int kernel_fd;
 	int initrd_fds
 		[BOOT_INITRDS_MAX]; // one behind the other, each newc, perhaps compressed; -1: none
-	const char *cmdline;	    // vm-mode/cmdline.h
+	const char *cmdline;	    // vm-mode/machine/cmdline.h
 	unsigned int vcpus;
 };
 

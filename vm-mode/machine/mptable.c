@@ -1,6 +1,6 @@
-#include "vm-mode/mptable.h"
+#include "vm-mode/machine/mptable.h"
 
-#include "vm-mode/layout.h"
+#include "vm-mode/machine/layout.h"
 
 #include <string.h>
 

@@ -11,8 +11,8 @@
 #pragma once
 
 #include "base/err.h"
+#include "vm-mode/control/hostfd.h"
 #include "vm-mode/devices/vsock.h"
-#include "vm-mode/hostfd.h"
 #include "vm-mode/loop.h"
 #include "vm-mode/proto/proto.h"
 

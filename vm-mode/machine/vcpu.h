@@ -1,11 +1,11 @@
 // vcpu: the processors of a machine: a thread for each, which runs the guest, answers its accesses to
-// devices (vm-mode/bus.h) and tells its end.
+// devices (vm-mode/machine/bus.h) and tells its end.
 //
 // Threads are born paused. Signals don't reach them but one, SIGRTMIN, which makes KVM_RUN return.
 #pragma once
 
 #include "base/err.h"
-#include "vm-mode/bus.h"
+#include "vm-mode/machine/bus.h"
 
 #include <stdint.h>
 

@@ -4,15 +4,15 @@
 // the agent's answers with the `request` number that it gave; what can't be asked is answered FAILED
 // by the VMM itself; RESIZE is not answered. The answer to EXEC is STARTED, with the process's id, then
 // EXIT when it has ended and its output has been written; a client that goes away before has its
-// process killed. The packets are those of vm-mode/control-packet.h.
+// process killed. The packets are those of vm-mode/control/packet.h.
 //
 // At most CONTROL_CLIENTS_MAX are served at once; more wait in the socket's backlog. Who sends what is
 // no such packet, or doesn't read its answers, is dropped: moat itself does neither.
 #pragma once
 
 #include "base/err.h"
+#include "vm-mode/control/session.h"
 #include "vm-mode/loop.h"
-#include "vm-mode/session.h"
 
 #include <sys/types.h>
 

@@ -1,7 +1,7 @@
-#include "vm-mode/kvm.h"
+#include "vm-mode/machine/kvm.h"
 
 #include "base/str.h"
-#include "vm-mode/layout.h"
+#include "vm-mode/machine/layout.h"
 
 #include <linux/kvm.h>
 #include <sys/ioctl.h>

@@ -1,11 +1,11 @@
-#include "vm-mode/machine.h"
+#include "vm-mode/machine/machine.h"
 
 #include "base/scope.h"
 #include "base/str.h"
-#include "vm-mode/bus.h"
-#include "vm-mode/cmdline.h"
-#include "vm-mode/kvm.h"
-#include "vm-mode/layout.h"
+#include "vm-mode/machine/bus.h"
+#include "vm-mode/machine/cmdline.h"
+#include "vm-mode/machine/kvm.h"
+#include "vm-mode/machine/layout.h"
 #include "vm-mode/virtio/mmio.h"
 
 #include <linux/virtio_mmio.h>

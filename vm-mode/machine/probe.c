@@ -1,8 +1,8 @@
-#include "vm-mode/probe.h"
+#include "vm-mode/machine/probe.h"
 
 #include "base/scope.h"
-#include "vm-mode/cpuid.h"
-#include "vm-mode/kvm.h"
+#include "vm-mode/machine/cpuid.h"
+#include "vm-mode/machine/kvm.h"
 
 #include <linux/kvm.h>
 #include <stdarg.h>

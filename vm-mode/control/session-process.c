@@ -1,7 +1,7 @@
 #include "base/log.h"
 #include "base/scope.h"
 #include "base/str.h"
-#include "vm-mode/session-private.h"
+#include "vm-mode/control/session-private.h"
 
 #include <signal.h>
 #include <string.h>

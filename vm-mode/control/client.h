@@ -1,4 +1,4 @@
-// client: a verb's side of the control socket ROOT/ID/vm (vm-mode/control.h).
+// client: a verb's side of the control socket ROOT/ID/vm (vm-mode/control/control.h).
 //
 // Everything blocks; what comes is checked as the VMM checks what comes from the agent, because a guest
 // may have broken out of its VMM and into nothing else.

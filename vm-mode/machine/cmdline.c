@@ -1,6 +1,6 @@
-#include "vm-mode/cmdline.h"
+#include "vm-mode/machine/cmdline.h"
 
-#include "vm-mode/layout.h"
+#include "vm-mode/machine/layout.h"
 
 static const char *const fixed[] = {
 	"console=hvc0",

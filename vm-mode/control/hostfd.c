@@ -1,4 +1,4 @@
-#include "vm-mode/hostfd.h"
+#include "vm-mode/control/hostfd.h"
 
 #include "base/scope.h"
 

@@ -1,9 +1,9 @@
-#include "vm-mode/vcpu.h"
+#include "vm-mode/machine/vcpu.h"
 
 #include "base/scope.h"
-#include "vm-mode/boot.h"
-#include "vm-mode/cpuid.h"
-#include "vm-mode/layout.h"
+#include "vm-mode/machine/boot.h"
+#include "vm-mode/machine/cpuid.h"
+#include "vm-mode/machine/layout.h"
 
 #include <linux/kvm.h>
 #include <pthread.h>

@@ -2,7 +2,7 @@
 // share.
 #pragma once
 
-#include "vm-mode/session.h"
+#include "vm-mode/control/session.h"
 
 #include <stdbool.h>
 

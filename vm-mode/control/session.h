@@ -15,10 +15,10 @@
 #pragma once
 
 #include "base/err.h"
+#include "vm-mode/control/streams.h"
 #include "vm-mode/devices/vsock.h"
 #include "vm-mode/loop.h"
 #include "vm-mode/proto/proto.h"
-#include "vm-mode/streams.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -17,10 +17,10 @@
 #pragma once
 
 #include "base/err.h"
-#include "vm-mode/boot.h"
 #include "vm-mode/loop.h"
+#include "vm-mode/machine/boot.h"
+#include "vm-mode/machine/vcpu.h"
 #include "vm-mode/memory.h"
-#include "vm-mode/vcpu.h"
 #include "vm-mode/virtio/device.h"
 
 struct machine_config {
