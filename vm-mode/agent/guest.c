@@ -33,7 +33,7 @@ static int load_module(int dir, const char *name, struct err *err)
 	return 0;
 }
 
-// Only a distribution's kernel has any. One that can't be loaded is told of; what lacks it will fail.
+// In the order that vm-mode/kernel/initrd-modules has found. Only a distribution's kernel has any. One that can't be loaded is told of; what lacks it will fail.
 static void load_modules(void)
 {
 	scope_fd int dir = open("/modules", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -43,7 +43,7 @@ static void load_modules(void)
 
 	if (dir < 0)
 		return;
-	if (io_read_file(dir, "list", LIST_MAX, &list, NULL, &err) < 0) {
+	if (io_read_file(dir, "order", LIST_MAX, &list, NULL, &err) < 0) {
 		log_warn("%s", err.msg);
 		return;
 	}

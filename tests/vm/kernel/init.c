@@ -341,6 +341,8 @@ int main(void)
 {
 	char text[4096];
 
+	mkdir("/proc", 0755);
+	mkdir("/sys", 0755);
 	mount("proc", "/proc", "proc", 0, NULL);
 	read_file("/proc/uptime", text, sizeof(text));
 	printf("ready %.*s\n", (int)strcspn(text, " "), text);
