@@ -208,7 +208,8 @@ static void ended(struct job *job, int status)
 						(uint32_t)WEXITSTATUS(status);
 	while (job->channel.fd >= 0)
 		hear(job);
-	if (!owes(job))
+	// What has failed owes nobody anything: its streams go here, and not from within one of them.
+	if (job->stage == JOB_FAILED || !owes(job))
 		finish(job);
 }
 
