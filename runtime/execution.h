@@ -56,8 +56,8 @@ struct execution_ops {
 	int (*bear)(struct execution *e, struct err *err);
 
 	// In the child: tells on child_channel that it has settled, waits there for the word to go,
-	// and becomes the program, or stands for it to its end. What fails is told there.
-	void (*become)(struct execution *e) __attribute__((noreturn));
+	// and becomes the program, or stands for it to its end. What fails is told there. Does not return.
+	void (*become)(struct execution *e);
 
 	// In moat, when the child lives: limits that only the outside can set on it. NULL: none.
 	int (*limit)(struct execution *e, struct err *err);

@@ -248,8 +248,10 @@ static int spawn(struct run *r, struct err *err)
 
 	if (ret < 0)
 		return ret;
-	if (ret == 0)
+	if (ret == 0) {
 		r->ops->become(e);
+		abort();
+	}
 	replace_fd(&e->child_channel, -1);
 	replace_fd(&e->terminal.to, -1);
 	listener_close(&e->listener);
