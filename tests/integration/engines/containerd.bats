@@ -283,7 +283,7 @@ traps_signals() { (((0x$(process_field "$(container_pid)" SigCgt) >> 9) & 1)); }
 	local pid
 	pid=$(container_pid)
 	end_daemon containerd
-	start_containerd "$CGROUP"
+	run_containerd
 	assert_eq "$(container_pid)" "$pid" pid
 	attempt exec_in -- echo still here
 	assert_eq "$output" "still here"

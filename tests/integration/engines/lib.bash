@@ -122,6 +122,11 @@ start_containerd() {
 		  address = "$ENGINE/ttrpc"
 	EOF
 	house_command ctr --address "$ENGINE/grpc" --namespace "$1"
+	run_containerd
+}
+
+# run_containerd: once more, when it has been ended.
+run_containerd() {
 	house_daemon containerd --config "$ENGINE/config.toml"
 	await_daemon "$ENGINE/bin/ctr" version
 }
