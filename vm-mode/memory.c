@@ -5,9 +5,10 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 
 #define PAGE_BYTES 4096
-// So that the kernel can back the guest's memory by huge pages, where it does so at all.
+// So that the kernel can back the guest's memory by huge pages.
 #define HUGE_PAGE_BYTES ((size_t)2 * 1024 * 1024)
 
 void *guest_ptr(const struct guest_memory *memory, uint64_t gpa, uint64_t len)
@@ -36,6 +37,35 @@ static void plan_ranges(struct guest_memory *memory, uint64_t bytes)
 	}
 }
 
+// A file on a tmpfs of its own, which is mounted nowhere: of a memory file the host's setting decides whether it
+// has huge pages, of a tmpfs its own. -1: not here, or not for this user.
+static int huge_file(void)
+{
+	scope_fd int context = fsopen("tmpfs", FSOPEN_CLOEXEC);
+	if (context < 0 || fsconfig(context, FSCONFIG_SET_STRING, "huge", "always", 0) < 0 ||
+	    fsconfig(context, FSCONFIG_SET_STRING, "size", "0", 0) < 0 ||
+	    fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -1;
+
+	scope_fd int mount = fsmount(context, FSMOUNT_CLOEXEC,
+				     MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	return mount < 0 ? -1 : openat(mount, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+}
+
+static int make_file(uint64_t bytes, struct err *err)
+{
+	scope_fd int fd = huge_file();
+
+	if (fd < 0)
+		fd = memfd_create("moat-guest", MFD_CLOEXEC);
+	if (fd < 0)
+		return err_sys(err, "make a memory file for the guest");
+	if (ftruncate(fd, (off_t)bytes) < 0)
+		return err_sys(err, "make the guest's memory file %llu bytes long",
+			       (unsigned long long)bytes);
+	return take_fd(&fd);
+}
+
 int guest_memory_create(struct guest_memory *memory, uint64_t bytes, struct err *err)
 {
 	scope_fd int fd = -1;
@@ -44,15 +74,9 @@ int guest_memory_create(struct guest_memory *memory, uint64_t bytes, struct err 
 	if (bytes == 0 || bytes % PAGE_BYTES || bytes > LAYOUT_MEMORY_MAX)
 		return err_set(err, EINVAL, "%llu bytes of memory for the guest: not possible",
 			       (unsigned long long)bytes);
-	fd = memfd_create("moat-guest", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	fd = make_file(bytes, err);
 	if (fd < 0)
-		return err_sys(err, "make a memory file for the guest");
-	if (ftruncate(fd, (off_t)bytes) < 0)
-		return err_sys(err, "make the guest's memory file %llu bytes long",
-			       (unsigned long long)bytes);
-	// The file server has it too: were it cut short, every access here would be a SIGBUS.
-	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
-		return err_sys(err, "seal the guest's memory file");
+		return -err->code;
 	plan_ranges(memory, bytes);
 	memory->fd = fd;
 	if (guest_memory_map(memory, err) < 0) {

@@ -1,6 +1,7 @@
 // memory: the guest's physical memory, and the one way from a guest address to a host pointer.
 //
-// RAM is one memory file, so that the file server can map it too; a range is a piece of guest
+// RAM is one file of memory, so that the file server can map it too, of huge pages where the kernel has
+// them: each page costs the guest a fault, and one that leaves the guest at that. A range is a piece of guest
 // physical address space behind which there is host memory. All that a device does with an address
 // that a guest gave it goes through guest_ptr(): an address is good only if all of its bytes lie in
 // one range of RAM. The DAX window is not RAM: a device must never write through it.
@@ -33,7 +34,8 @@ void *guest_ptr(const struct guest_memory *memory, uint64_t gpa, uint64_t len);
 
 // Makes the memory file and maps it: `bytes` of RAM (page aligned) from address 0 on, less the hole
 // below 4 GiB for devices (vm-mode/machine/layout.h), whose rest comes at 4 GiB. Not touched: pages come
-// when the guest uses them. -ENOMEM, -EINVAL.
+// when the guest uses them. Who has the file can cut it short, and every access to what is missing is a
+// SIGBUS: it goes to the file server alone, which closes it before it serves the guest. -ENOMEM, -EINVAL.
 int guest_memory_create(struct guest_memory *memory, uint64_t bytes, struct err *err);
 
 // In another process, which got `memory->fd`: maps the same ranges; the caller has copied count,

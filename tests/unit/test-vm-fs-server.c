@@ -209,6 +209,35 @@ static void test_config(void)
 	end();
 }
 
+// 0: this kernel has no list of children.
+static int server_pid(void)
+{
+	char path[64];
+	int pid = 0;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+	scope_file FILE *children = fopen(path, "re");
+	if (!children || fscanf(children, "%d", &pid) != 1)
+		return 0;
+	return pid;
+}
+
+// How many of the server's descriptors are the guest's memory file.
+static int count_memory_fds(void)
+{
+	char path[64];
+	struct stat memory_file, st;
+	int count = 0;
+
+	fstat(memory.fd, &memory_file);
+	for (int fd = 0; fd < 64; fd++) {
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", server_pid(), fd);
+		count += stat(path, &st) == 0 && st.st_dev == memory_file.st_dev &&
+			 st.st_ino == memory_file.st_ino;
+	}
+	return count;
+}
+
 static void test_requests(void)
 {
 	const struct fuse_open_in open = { .flags = O_RDONLY };
@@ -243,6 +272,7 @@ static void test_requests(void)
 	is_int(request(FUSE_GETATTR, ROOT, PART(getattr), NO_PART), -ENOTCONN);
 	is_int(init(), 0);
 	ok(lookup("file") > 1, "and goes on");
+	is_int(count_memory_fds(), 0);
 	end();
 }
 
@@ -307,12 +337,8 @@ static void test_broken(void)
 	// The server ends: so does the device.
 	struct fuse_getattr_in getattr = { 0 };
 	is_int(request(FUSE_GETATTR, ROOT, PART(getattr), NO_PART), 0);
-	char path[64];
-	scope_file FILE *children = NULL;
-	int pid = 0;
-	snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
-	children = fopen(path, "re");
-	if (!children || fscanf(children, "%d", &pid) != 1) {
+	const int pid = server_pid();
+	if (pid == 0) {
 		skip("the end of the server", "no list of children");
 	} else {
 		kill(pid, SIGKILL);

@@ -29,7 +29,8 @@ struct fs_device {
 	int pidfd; // of the server: another may reap this process's children
 	int control_fd, window_fd;
 	struct loop_source control, window_source;
-	bool gone; // the server
+	bool gone;	 // the server
+	bool has_memory; // it got the guest's memory
 };
 
 static struct fs_device *of(struct device *device)
@@ -164,7 +165,11 @@ static int start(struct device *device, struct err *err)
 	}
 	for (int i = 0; i < FS_QUEUES; i++)
 		message.start.queues[i] = device->queues[i].setup;
-	return send_word(fs, &message, &memory->fd, 1, err);
+	// Once: before the guest could have said anything to it.
+	if (send_word(fs, &message, &memory->fd, fs->has_memory ? 0 : 1, err) < 0)
+		return -err->code;
+	fs->has_memory = true;
+	return 0;
 }
 
 static int64_t now_ms(void)

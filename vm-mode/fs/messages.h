@@ -26,7 +26,7 @@ struct fs_message {
 	// FS_WIRING: nothing but its descriptors: irqfd, the page of the interrupt's status, the
 	// queues' eventfds.
 	union {
-		// FS_START, with the memory file's descriptor.
+		// FS_START; the first one comes with the memory file's descriptor.
 		struct {
 			struct guest_range ranges[GUEST_RANGES_MAX]; // `host` is 0
 			struct queue_setup queues[FS_QUEUES];
