@@ -138,6 +138,31 @@ static void test_wrap(void)
 	end();
 }
 
+// Several at once, over the end of the ring.
+static void test_push_all(void)
+{
+	const struct queue_used used[] = { { 5, 1 }, { 6, 2 }, { 7, 3 } };
+
+	begin();
+	describe(0, data(0), 1, 0, 0);
+	for (int i = 0; i < SIZE - 1; i++) {
+		vring_test_offer(&ring, 0);
+		is_int(queue_pop(&queue, &chain, &err), 1);
+		queue_push(&queue, 0, 0);
+	}
+	queue_needs_interrupt(&queue);
+	queue_push_all(&queue, used, 0);
+	is_int(ring.used->idx, SIZE - 1);
+	ok(!queue_needs_interrupt(&queue), "nothing to tell of");
+	queue_push_all(&queue, used, 3);
+	is_int(ring.used->idx, SIZE + 2);
+	ok(ring.used->ring[SIZE - 1].id == 5 && ring.used->ring[0].id == 6 &&
+		   ring.used->ring[1].id == 7 && ring.used->ring[1].len == 3,
+	   "in their order");
+	ok(queue_needs_interrupt(&queue), "an interrupt for all");
+	end();
+}
+
 static void test_indirect(void)
 {
 	begin();
@@ -384,6 +409,7 @@ int main(void)
 	test_init();
 	test_chain();
 	test_wrap();
+	test_push_all();
 	test_indirect();
 	test_hostile_chains();
 	test_hostile_indirect();

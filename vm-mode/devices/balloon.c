@@ -90,8 +90,7 @@ static void config_read(struct device *dev, uint64_t offset, void *data, size_t 
 {
 	const struct balloon *balloon = (struct balloon *)dev;
 
-	for (size_t i = 0; i < len && offset + i < sizeof(balloon->config); i++)
-		((char *)data)[i] = ((const char *)&balloon->config)[offset + i];
+	dev_config_read(&balloon->config, sizeof(balloon->config), offset, data, len);
 }
 
 // The driver writes one field, and as a whole.

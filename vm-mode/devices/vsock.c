@@ -395,10 +395,7 @@ static void vsock_config_read(struct device *dev, uint64_t offset, void *data, s
 	const struct virtio_vsock_config config = { .guest_cid = VSOCK_GUEST_CID };
 
 	(void)dev;
-	memset(data, 0, len);
-	if (offset < sizeof(config))
-		memcpy(data, (const char *)&config + offset,
-		       len < sizeof(config) - offset ? len : sizeof(config) - offset);
+	dev_config_read(&config, sizeof(config), offset, data, len);
 }
 
 static const struct device_ops vsock_ops = {

@@ -116,12 +116,7 @@ static void config_read(struct device *device, uint64_t offset, void *data, size
 {
 	const struct fs_device *fs = of(device);
 
-	memset(data, 0, len);
-	if (offset >= sizeof(fs->space))
-		return;
-	if (len > sizeof(fs->space) - offset)
-		len = sizeof(fs->space) - offset;
-	memcpy(data, (const char *)&fs->space + offset, len);
+	dev_config_read(&fs->space, sizeof(fs->space), offset, data, len);
 }
 
 static int send_word(struct fs_device *fs, const struct fs_message *message, const int *fds,

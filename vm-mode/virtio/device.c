@@ -1,6 +1,7 @@
 #include "vm-mode/virtio/device.h"
 
 #include <linux/virtio_mmio.h>
+#include <string.h>
 #include <unistd.h>
 
 void dev_irq_raise(const struct dev_irq *irq)
@@ -20,6 +21,14 @@ void dev_kick_again(struct device *dev, unsigned int queue)
 	// 0: a test's, without a transport.
 	if (dev->kick_fds[queue] > 0 && write(dev->kick_fds[queue], &one, sizeof(one)) < 0)
 		return;
+}
+
+void dev_config_read(const void *space, size_t size, uint64_t offset, void *data, size_t len)
+{
+	memset(data, 0, len);
+	if (offset < size)
+		memcpy(data, (const char *)space + offset,
+		       len < size - offset ? len : size - offset);
 }
 
 int dev_serve_chains(struct device *dev, unsigned int queue, struct chain *chain,

@@ -215,16 +215,25 @@ void queue_unpop(struct queue *queue)
 
 // ---- giving it back ----
 
-void queue_push(struct queue *queue, uint16_t head, uint32_t written)
+void queue_push_all(struct queue *queue, const struct queue_used *used, size_t count)
 {
 	if (queue->broken || !queue->desc)
 		return;
-	*used_slot(queue, queue->next_used & (queue->setup.size - 1)) =
-		(struct vring_used_elem){ .id = head, .len = written };
-	store(&((struct vring_used *)queue->used)->idx, ++queue->next_used);
-	// All 65536 numbers went by since the driver was told: nothing can be derived from them.
-	if (queue->next_used == queue->signalled_used)
-		queue->signalled_valid = false;
+	for (size_t i = 0; i < count; i++) {
+		*used_slot(queue, queue->next_used & (queue->setup.size - 1)) =
+			(struct vring_used_elem){ .id = used[i].head, .len = used[i].written };
+		queue->next_used++;
+		// All 65536 numbers went by since the driver was told: nothing can be derived from
+		// them.
+		if (queue->next_used == queue->signalled_used)
+			queue->signalled_valid = false;
+	}
+	store(&((struct vring_used *)queue->used)->idx, queue->next_used);
+}
+
+void queue_push(struct queue *queue, uint16_t head, uint32_t written)
+{
+	queue_push_all(queue, &(struct queue_used){ .head = head, .written = written }, 1);
 }
 
 bool queue_needs_interrupt(struct queue *queue)
@@ -307,11 +316,14 @@ size_t chain_read(const struct chain *chain, size_t offset, void *data, size_t l
 					   .len = len });
 }
 
+size_t pieces_write(const struct iovec *pieces, size_t count, size_t offset, const void *data,
+		    size_t len)
+{
+	return copy_pieces(&(struct copy){
+		.pieces = pieces, .count = count, .offset = offset, .from = data, .len = len });
+}
+
 size_t chain_write(const struct chain *chain, size_t offset, const void *data, size_t len)
 {
-	return copy_pieces(&(struct copy){ .pieces = chain->in,
-					   .count = chain->in_count,
-					   .offset = offset,
-					   .from = data,
-					   .len = len });
+	return pieces_write(chain->in, chain->in_count, offset, data, len);
 }

@@ -67,6 +67,13 @@ void queue_unpop(struct queue *queue);
 // Gives a chain back with `written` bytes in it.
 void queue_push(struct queue *queue, uint16_t head, uint32_t written);
 
+// Gives several back, which the driver sees all at once or not at all.
+struct queue_used {
+	uint16_t head;
+	uint32_t written;
+};
+void queue_push_all(struct queue *queue, const struct queue_used *used, size_t count);
+
 // After a batch of pushes: does the driver want an interrupt for them?
 bool queue_needs_interrupt(struct queue *queue);
 
@@ -78,3 +85,7 @@ bool queue_has_more(const struct queue *queue);
 // writable part on. Returns the bytes copied, fewer than `len` where the chain ends.
 size_t chain_read(const struct chain *chain, size_t offset, void *data, size_t len);
 size_t chain_write(const struct chain *chain, size_t offset, const void *data, size_t len);
+
+// As chain_write(), to `count` pieces that the caller keeps himself.
+size_t pieces_write(const struct iovec *pieces, size_t count, size_t offset, const void *data,
+		    size_t len);
