@@ -111,9 +111,11 @@ static void check_writes(void)
 	is_int(ftruncate(fd, 10), 0);
 	is_int(host_size("log"), 10);
 	is_int(pwrite(fd, "end", 3, (off_t)5 << 30), 3);
+	// What the guest keeps back is no hole.
+	is_int(lseek(fd, (off_t)5 << 30, SEEK_DATA), (off_t)5 << 30);
 	is_int(fsync(fd), 0);
 	is_int(host_size("log"), ((off_t)5 << 30) + 3);
-	is_int(lseek(fd, 1 << 20, SEEK_DATA) > 1 << 20, 1);
+	is_int(lseek(fd, 1 << 20, SEEK_DATA) >= 1 << 20, 1);
 	is_int(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096), 0);
 	is_int(pread(fd, got, 1, 3), 1);
 	is_int(got[0], 0);

@@ -202,6 +202,20 @@ int op_write(struct fs *fs, struct fs_request *request)
 
 // ---- the rest ----
 
+// FUSE_HANDLE_KILLPRIV_V2 where the request has no flag for it: a user's call takes set-user-ID and
+// set-group-ID off the file.
+static void drop_for_user(const struct fs *fs, const struct fs_request *request)
+{
+	if (request->header.uid != 0)
+		cred_drop_fsetid(&fs->cred);
+}
+
+static void raise_again(const struct fs *fs, const struct fs_request *request)
+{
+	if (request->header.uid != 0)
+		cred_raise_fsetid(&fs->cred);
+}
+
 int op_fallocate(struct fs *fs, struct fs_request *request)
 {
 	const struct fuse_fallocate_in *in = request->args;
@@ -212,9 +226,11 @@ int op_fallocate(struct fs *fs, struct fs_request *request)
 	if (in->mode &
 	    ~(uint32_t)(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
 		return -EOPNOTSUPP;
-	if (fallocate(handle->fd, (int)in->mode, (off_t)in->offset, (off_t)in->length) < 0)
-		return -errno;
-	return 0;
+	drop_for_user(fs, request);
+	int ret = fallocate(handle->fd, (int)in->mode, (off_t)in->offset, (off_t)in->length);
+	ret = ret < 0 ? -errno : 0;
+	raise_again(fs, request);
+	return ret;
 }
 
 int op_lseek(struct fs *fs, struct fs_request *request)
@@ -223,6 +239,10 @@ int op_lseek(struct fs *fs, struct fs_request *request)
 	struct fuse_lseek_out *out = (struct fuse_lseek_out *)request->out;
 	const struct handle *handle = handles_get(&fs->handles, in->fh, false);
 
+	// The guest asks without writing first what it has kept back, and would take that for holes. So
+	// it shall see no holes at all.
+	if (fs->options.writeback)
+		return -ENOSYS;
 	if (!handle)
 		return -EBADF;
 	// The others the guest does itself.
@@ -247,10 +267,13 @@ int op_copy_file_range(struct fs *fs, struct fs_request *request)
 		return -EBADF;
 	if (in->flags || in->off_in > INT64_MAX || in->off_out > INT64_MAX)
 		return -EINVAL;
+	drop_for_user(fs, request);
 	ssize_t done = copy_file_range(from->fd, &from_at, to->fd, &to_at,
 				       in->len < COPY_MAX ? in->len : COPY_MAX, 0);
+	done = done < 0 ? -errno : done;
+	raise_again(fs, request);
 	if (done < 0)
-		return -errno;
+		return (int)done;
 	*out = (struct fuse_write_out){ .size = (uint32_t)done };
 	return sizeof(*out);
 }
