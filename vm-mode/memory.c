@@ -11,16 +11,26 @@
 // So that the kernel can back the guest's memory by huge pages.
 #define HUGE_PAGE_BYTES ((size_t)2 * 1024 * 1024)
 
+static void *ptr_in(const struct guest_range *range, uint64_t gpa, uint64_t len)
+{
+	if (len == 0 || gpa < range->gpa || gpa - range->gpa >= range->size ||
+	    len > range->size - (gpa - range->gpa))
+		return NULL;
+	return (char *)range->host + (gpa - range->gpa);
+}
+
 void *guest_ptr(const struct guest_memory *memory, uint64_t gpa, uint64_t len)
 {
-	for (size_t i = 0; len > 0 && i < memory->count; i++) {
-		const struct guest_range *range = &memory->ranges[i];
+	void *host = NULL;
 
-		if (gpa >= range->gpa && gpa - range->gpa < range->size &&
-		    len <= range->size - (gpa - range->gpa))
-			return (char *)range->host + (gpa - range->gpa);
-	}
-	return NULL;
+	for (size_t i = 0; !host && i < memory->count; i++)
+		host = ptr_in(&memory->ranges[i], gpa, len);
+	return host;
+}
+
+void *guest_window_ptr(const struct guest_memory *memory, uint64_t gpa, uint64_t len)
+{
+	return memory->window.host ? ptr_in(&memory->window, gpa, len) : NULL;
 }
 
 static void plan_ranges(struct guest_memory *memory, uint64_t bytes)

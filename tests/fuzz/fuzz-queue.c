@@ -1,20 +1,25 @@
 // fuzz-queue: any bytes as the memory in which a guest keeps a virtqueue.
 //
-// Beyond "no crash": every piece of a chain lies in the guest's memory, the sums are right, and no
-// more chains come than were offered.
+// Beyond "no crash": every piece of a chain lies in the guest's memory or in the DAX window, the sums are
+// right, and no more chains come than were offered. Nothing is mapped in the window, so that whoever touches
+// it crashes.
 #include "vm-mode/virtio/queue.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-#define RAM_LOW	 4096
-#define RAM_HIGH 4096
-#define GPA_HIGH 0x10000
+#define RAM_LOW	   4096
+#define RAM_HIGH   4096
+#define GPA_HIGH   0x10000
+#define WINDOW	   4096
+#define GPA_WINDOW 0x20000
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static _Alignas(4096) char low[RAM_LOW];
 static _Alignas(4096) char high[RAM_HIGH];
+static char *window;
 
 static void must(int condition)
 {
@@ -41,7 +46,8 @@ static void check_chain(const struct queue *queue, const struct chain *chain)
 		const struct iovec *piece = &chain->pieces[i];
 
 		must(piece->iov_len > 0);
-		must(is_inside(piece, low, sizeof(low)) || is_inside(piece, high, sizeof(high)));
+		must(is_inside(piece, low, sizeof(low)) || is_inside(piece, high, sizeof(high)) ||
+		     (chain->window && is_inside(piece, window, WINDOW)));
 		bytes += piece->iov_len;
 	}
 	must(bytes == chain->out_bytes + chain->in_bytes && bytes <= UINT32_MAX);
@@ -55,13 +61,17 @@ static void use_chain(struct queue *queue, const struct chain *chain)
 	must(len <= sizeof(buffer) && len <= chain->out_bytes);
 	memset(buffer, 'w', sizeof(buffer));
 	len = chain_write(chain, 0, buffer, sizeof(buffer));
-	must(len == (chain->in_bytes < sizeof(buffer) ? chain->in_bytes : sizeof(buffer)));
+	must(chain->window ||
+	     len == (chain->in_bytes < sizeof(buffer) ? chain->in_bytes : sizeof(buffer)));
 	queue_push(queue, chain->head, (uint32_t)len);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	if (!window)
+		window = mmap(NULL, WINDOW, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	const struct guest_memory memory = {
+		.window = { .gpa = GPA_WINDOW, .size = WINDOW, .host = window },
 		.ranges = { { .gpa = 0, .size = sizeof(low), .host = low },
 			    { .gpa = GPA_HIGH, .size = sizeof(high), .host = high } },
 		.count = 2,

@@ -21,6 +21,7 @@
 #define RING(q)	   (UINT64_C(0x10000) * ((q) + 1)) // the rings of a queue
 #define DATA	   UINT64_C(0x100000)		   // requests
 #define ANSWER	   UINT64_C(0x200000)
+#define WINDOW	   UINT64_C(0x40000000)
 
 static struct guest_memory memory;
 static struct fs_window window;
@@ -78,6 +79,9 @@ static void drive(void)
 	set(VIRTIO_MMIO_STATUS, get(VIRTIO_MMIO_STATUS) | VIRTIO_CONFIG_S_DRIVER_OK);
 }
 
+// Where the data of the next request are: behind those at DATA, or behind the answer; len 0: nowhere else.
+static struct vring_desc elsewhere;
+
 // Sends what is at DATA and waits, as the VMM does, for the interrupt; true: there was one.
 static bool send(unsigned int queue, uint32_t len, uint32_t answer_len)
 {
@@ -98,6 +102,16 @@ static bool send(unsigned int queue, uint32_t len, uint32_t answer_len)
 	desc[1] = (struct vring_desc){ .addr = ANSWER,
 				       .len = answer_len,
 				       .flags = VRING_DESC_F_WRITE };
+	if (elsewhere.len > 0) {
+		const uint16_t before_it = elsewhere.flags & VRING_DESC_F_WRITE ? 1 : 0;
+
+		desc[2] = elsewhere;
+		desc[2].flags |= desc[before_it].flags & VRING_DESC_F_NEXT;
+		desc[2].next = desc[before_it].next;
+		desc[before_it].flags |= VRING_DESC_F_NEXT;
+		desc[before_it].next = 2;
+		elsewhere.len = 0;
+	}
 	avail->ring[avail->idx % SIZE] = 0;
 	__atomic_store_n(&avail->idx, (uint16_t)(avail->idx + 1), __ATOMIC_RELEASE);
 	set(VIRTIO_MMIO_QUEUE_NOTIFY, queue);
@@ -115,6 +129,9 @@ static bool send(unsigned int queue, uint32_t len, uint32_t answer_len)
 	return false;
 }
 
+#define ANSWER_MAX 8192
+static uint32_t answer_bytes = ANSWER_MAX; // for the next answer, at ANSWER
+
 // A FUSE request; the answer's error, its payload is at ANSWER + 16.
 static int request(uint32_t opcode, uint64_t nodeid, struct iovec args, struct iovec more)
 {
@@ -131,8 +148,13 @@ static int request(uint32_t opcode, uint64_t nodeid, struct iovec args, struct i
 	if (more.iov_len > 0)
 		memcpy(to + args.iov_len, more.iov_base, more.iov_len);
 	header.len += (uint32_t)(args.iov_len + more.iov_len);
+	const uint32_t len = header.len;
+	const uint32_t answer_len = answer_bytes;
+
+	answer_bytes = ANSWER_MAX;
+	header.len += elsewhere.flags & VRING_DESC_F_WRITE ? 0 : elsewhere.len;
 	memcpy(at(DATA), &header, sizeof(header));
-	if (!send(1, header.len, 8192))
+	if (!send(1, len, answer_len))
 		return -ETIME;
 	return answer->error;
 }
@@ -158,6 +180,15 @@ static uint64_t lookup(const char *name)
 	return ret < 0 ? 0 : ((const struct fuse_entry_out *)payload())->nodeid;
 }
 
+// The first byte of a file, as the host sees it.
+static int first_of(const char *name)
+{
+	scope_fd int fd = openat(base_fd, name, O_RDONLY | O_CLOEXEC);
+	char first = 0;
+
+	return read(fd, &first, 1) == 1 ? first : -1;
+}
+
 static void begin(void)
 {
 	const struct fs_device_config config = {
@@ -171,6 +202,7 @@ static void begin(void)
 
 	guest_memory_create(&memory, RAM, &err);
 	fs_window_create(&window, 4 * FS_WINDOW_SLOT, &err);
+	memory.window = (struct guest_range){ .gpa = WINDOW, .size = window.bytes };
 	loop_create(&loop, &err);
 	irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	fflush(stdout);
@@ -323,6 +355,53 @@ static void test_window(void)
 	end();
 }
 
+// A file that is mapped as the buffer of another one's read and write.
+static void test_window_buffers(void)
+{
+	const struct fuse_setupmapping_in map = { .len = FS_WINDOW_SLOT,
+						  .flags = FUSE_SETUPMAPPING_FLAG_READ |
+							   FUSE_SETUPMAPPING_FLAG_WRITE };
+	const struct fuse_open_in open = { .flags = O_RDWR };
+	struct fuse_read_in in = { .size = 4096 };
+	struct fuse_write_in out = { .size = 4096 };
+	const uint64_t mapped = WINDOW;
+	char content[4097] = { 0 };
+
+	memset(content, 'm', 4096);
+	put("mapped", content);
+	memset(content, 'f', 4096);
+	put("file", content);
+	begin();
+	drive();
+	init();
+	const uint64_t other = lookup("mapped"), node = lookup("file");
+	is_int(request(FUSE_SETUPMAPPING, other, PART(map), NO_PART), 0);
+	is_int(request(FUSE_OPEN, node, PART(open), NO_PART), 0);
+	in.fh = out.fh = ((const struct fuse_open_out *)payload())->fh;
+	elsewhere = (struct vring_desc){ .addr = mapped, .len = 4096 };
+	is_int(request(FUSE_WRITE, node, PART(out), NO_PART), 0);
+	is_int(((const struct fuse_write_out *)payload())->size, 4096);
+	is_int(first_of("file"), 'm');
+	put("file", "other");
+	answer_bytes = sizeof(struct fuse_out_header);
+	elsewhere = (struct vring_desc){ .addr = mapped, .len = 4096, .flags = VRING_DESC_F_WRITE };
+	is_int(request(FUSE_READ, node, PART(in), NO_PART), 0);
+	is_int(first_of("mapped"), 'o');
+
+	// Nothing is mapped there; and no room for what the server itself would have to write.
+	elsewhere = (struct vring_desc){ .addr = mapped + FS_WINDOW_SLOT, .len = 4096 };
+	is_int(request(FUSE_WRITE, node, PART(out), NO_PART), -EFAULT);
+	answer_bytes = sizeof(struct fuse_out_header);
+	elsewhere = (struct vring_desc){ .addr = mapped, .len = 4096, .flags = VRING_DESC_F_WRITE };
+	lookup("file");
+	is_int(first_of("mapped"), 'o');
+	// Half of it beyond the window.
+	elsewhere = (struct vring_desc){ .addr = mapped + window.bytes - 4096, .len = 8192 };
+	is_int(request(FUSE_WRITE, node, PART(out), NO_PART), -ETIME);
+	ok(get(VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET, "costs the guest the device");
+	end();
+}
+
 static void test_broken(void)
 {
 	begin();
@@ -379,6 +458,7 @@ int main(void)
 	test_config();
 	test_requests();
 	test_window();
+	test_window_buffers();
 	test_broken();
 	measure();
 	tree_close();

@@ -13,8 +13,8 @@
 
 static void test_pointers(void)
 {
-	static char low[8192], high[4096];
-	const struct guest_memory memory = {
+	static char low[8192], high[4096], window[4096];
+	struct guest_memory memory = {
 		.ranges = { { .gpa = 0x1000, .size = sizeof(low), .host = low },
 			    { .gpa = UINT64_MAX - 4095, .size = sizeof(high), .host = high } },
 		.count = 2,
@@ -30,6 +30,14 @@ static void test_pointers(void)
 	ok(!guest_ptr(&memory, 0x1001, UINT64_MAX), "a length that wraps");
 	ok(guest_ptr(&memory, UINT64_MAX, 1) == high + 4095, "the last address that there is");
 	ok(!guest_ptr(&memory, UINT64_MAX, 2), "beyond the last address");
+
+	memory.window = (struct guest_range){ .gpa = 0x8000, .size = sizeof(window) };
+	ok(!guest_window_ptr(&memory, 0x8000, 1), "a window that isn't here");
+	memory.window.host = window;
+	ok(guest_window_ptr(&memory, 0x8fff, 1) == window + 4095, "the last byte of the window");
+	ok(!guest_window_ptr(&memory, 0x8fff, 2), "beyond it");
+	ok(!guest_window_ptr(&memory, 0x1000, 1), "memory is not the window");
+	ok(!guest_ptr(&memory, 0x8000, 1), "the window is not memory");
 }
 
 static void test_create(void)

@@ -158,6 +158,7 @@ static int start(struct device *device, struct err *err)
 		message.start.ranges[i] = memory->ranges[i];
 		message.start.ranges[i].host = NULL;
 	}
+	message.start.window_gpa = memory->window.gpa;
 	for (int i = 0; i < FS_QUEUES; i++)
 		message.start.queues[i] = device->queues[i].setup;
 	// Once: before the guest could have said anything to it.
@@ -290,6 +291,7 @@ static int spawn_server(struct fs_device *fs, const struct fs_device_config *con
 	scope_fd int window_end = window[1];
 	struct fs_server_config server = {
 		.options = config->options,
+		.window = &fs->window,
 		.control_fd = control_end,
 		.window_fd = window_end,
 		.confine = config->confine,

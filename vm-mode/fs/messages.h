@@ -29,6 +29,7 @@ struct fs_message {
 		// FS_START; the first one comes with the memory file's descriptor.
 		struct {
 			struct guest_range ranges[GUEST_RANGES_MAX]; // `host` is 0
+			uint64_t window_gpa;			     // where the DAX window is
 			struct queue_setup queues[FS_QUEUES];
 		} start;
 		struct err broken; // FS_BROKEN

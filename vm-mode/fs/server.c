@@ -34,7 +34,10 @@ static int map(void *arg, const struct fs_mapping *mapping, int fd)
 	const struct server *server = arg;
 	const int sock = server->config->window_fd;
 	int32_t answer;
+	int ret = fs_window_map(server->config->window, mapping, fd);
 
+	if (ret < 0)
+		return ret;
 	if (io_send_fds(sock, mapping, sizeof(*mapping), &fd, fd >= 0 ? 1 : 0) < 0)
 		return -errno;
 	ssize_t len = io_recv_fds(sock, &answer, sizeof(answer), NULL, 0);
@@ -138,6 +141,11 @@ static int map_memory(struct server *server, const struct fs_message *message, i
 	if (message->ranges_count > GUEST_RANGES_MAX)
 		return err_set(err, EINVAL, "too many ranges of memory");
 	memcpy(server->memory.ranges, message->start.ranges, sizeof(message->start.ranges));
+	if (server->config->window_fd >= 0)
+		server->memory.window =
+			(struct guest_range){ .gpa = message->start.window_gpa,
+					      .size = server->config->window->bytes,
+					      .host = server->config->window->host };
 	server->memory.count = message->ranges_count;
 	server->memory.fd = take_fd(fd);
 	if (guest_memory_map(&server->memory, err) < 0)

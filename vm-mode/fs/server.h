@@ -12,11 +12,15 @@
 #include "base/err.h"
 #include "vm-mode/fs/fs.h"
 #include "vm-mode/fs/messages.h"
+#include "vm-mode/fs/window.h"
 
 struct fs_server_config {
 	struct fs_options options; // but `map`, which is the server's
 	int control_fd;
 	int window_fd; // -1: no window
+	// This process's own, of the same size, at any place: for a guest that reads from one file into
+	// another that it has mapped, past its cache (O_DIRECT).
+	const struct fs_window *window;
 	// After all has been opened that must be, before the first word of the guest's: the place
 	// for seccomp. NULL: nothing to do.
 	int (*confine)(struct err *err);

@@ -32,7 +32,6 @@ struct machine {
 	struct machine_config config;
 	struct loop *loop;
 	struct guest_memory memory;
-	struct guest_range window;
 	int vm_fd;
 	struct bus mmio, pio;
 	struct machine_device devices[LAYOUT_DEVICES_MAX];
@@ -176,12 +175,11 @@ static int add_window(struct machine *machine, struct err *err)
 			       (unsigned long long)size);
 	if (end < LAYOUT_HOLE_END)
 		end = LAYOUT_HOLE_END;
-	machine->window = (struct guest_range){
+	machine->memory.window = (struct guest_range){
 		.gpa = (end + LAYOUT_WINDOW_ALIGN - 1) & ~(LAYOUT_WINDOW_ALIGN - 1),
 		.size = size,
-		.host = machine->config.window,
 	};
-	return kvm_set_memory(machine->vm_fd, WINDOW_SLOT, machine->window.gpa, size,
+	return kvm_set_memory(machine->vm_fd, WINDOW_SLOT, machine->memory.window.gpa, size,
 			      machine->config.window, err);
 }
 
@@ -298,8 +296,9 @@ int machine_add_device(struct machine *machine, struct device *device, const cha
 						 .irq = layout_irqs[index] };
 		setup.irq_fd = slot->irq_fd;
 		if (window)
-			setup.windows[0] = (struct mmio_window){ .gpa = machine->window.gpa,
-								 .size = machine->window.size };
+			setup.windows[0] =
+				(struct mmio_window){ .gpa = machine->memory.window.gpa,
+						      .size = machine->memory.window.size };
 		failed = slot->irq_fd < 0 ? err_sys(err, "%s: eventfd", name) :
 					    mmio_create(&slot->mmio, device, &setup, err);
 		if (failed && slot->irq_fd >= 0)

@@ -102,6 +102,10 @@ static const char *add_piece(const struct queue *queue, struct chain *chain,
 	if (chain->out_bytes + chain->in_bytes + desc->len > UINT32_MAX)
 		return "a chain of more than 4 GiB";
 	void *host = guest_ptr(queue->memory, desc->addr, desc->len);
+	if (!host) {
+		host = guest_window_ptr(queue->memory, desc->addr, desc->len);
+		chain->window = &queue->memory->window;
+	}
 	if (!host)
 		return "a buffer that is empty or not in memory";
 	chain->pieces[count] = (struct iovec){ .iov_base = host, .iov_len = desc->len };
@@ -196,6 +200,7 @@ int queue_pop(struct queue *queue, struct chain *chain, struct err *err)
 	// Not pieces[]: 16 KiB.
 	chain->out_count = chain->in_count = 0;
 	chain->out_bytes = chain->in_bytes = 0;
+	chain->window = NULL;
 	chain->head = load(avail_slot(queue, queue->next_avail & (size - 1)));
 	const char *why = walk(queue, chain);
 	if (why)
@@ -274,12 +279,20 @@ bool queue_has_more(const struct queue *queue)
 // ---- copies ----
 
 struct copy {
+	const struct guest_range *window; // not there; NULL: anywhere
 	const struct iovec *pieces;
 	size_t count, offset;
 	char *to;	  // one of the two
 	const char *from; //
 	size_t len;
 };
+
+static bool lies_in(const struct iovec *piece, const struct guest_range *window)
+{
+	const uintptr_t start = (uintptr_t)window->host, at = (uintptr_t)piece->iov_base;
+
+	return at >= start && at - start < window->size;
+}
 
 static size_t copy_pieces(const struct copy *copy)
 {
@@ -292,6 +305,8 @@ static size_t copy_pieces(const struct copy *copy)
 			offset -= piece->iov_len;
 			continue;
 		}
+		if (copy->window && lies_in(piece, copy->window))
+			break;
 		size_t now = piece->iov_len - offset;
 		if (now > copy->len - done)
 			now = copy->len - done;
@@ -309,7 +324,8 @@ static size_t copy_pieces(const struct copy *copy)
 
 size_t chain_read(const struct chain *chain, size_t offset, void *data, size_t len)
 {
-	return copy_pieces(&(struct copy){ .pieces = chain->out,
+	return copy_pieces(&(struct copy){ .window = chain->window,
+					   .pieces = chain->out,
 					   .count = chain->out_count,
 					   .offset = offset,
 					   .to = data,
@@ -325,5 +341,10 @@ size_t pieces_write(const struct iovec *pieces, size_t count, size_t offset, con
 
 size_t chain_write(const struct chain *chain, size_t offset, const void *data, size_t len)
 {
-	return pieces_write(chain->in, chain->in_count, offset, data, len);
+	return copy_pieces(&(struct copy){ .window = chain->window,
+					   .pieces = chain->in,
+					   .count = chain->in_count,
+					   .offset = offset,
+					   .from = data,
+					   .len = len });
 }

@@ -50,6 +50,9 @@ struct chain {
 	size_t out_count, in_count; // pieces the device reads, and those it writes
 	size_t out_bytes, in_bytes;
 	struct iovec *out, *in; // in pieces[]
+	// The DAX window, if pieces lie in it: those are for system calls alone, and chain_read() and
+	// chain_write() stop at them. Else NULL.
+	const struct guest_range *window;
 	struct iovec pieces[QUEUE_CHAIN_MAX];
 };
 
@@ -82,7 +85,8 @@ void queue_want_kicks(struct queue *queue, bool want);
 bool queue_has_more(const struct queue *queue);
 
 // Copies between a chain and memory of our own, from byte `offset` of its readable or to its
-// writable part on. Returns the bytes copied, fewer than `len` where the chain ends.
+// writable part on. Returns the bytes copied, fewer than `len` where the chain ends or goes on in the DAX
+// window.
 size_t chain_read(const struct chain *chain, size_t offset, void *data, size_t len);
 size_t chain_write(const struct chain *chain, size_t offset, const void *data, size_t len);
 
