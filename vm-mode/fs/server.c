@@ -15,6 +15,8 @@
 #define PAGE_BYTES 4096
 // Requests before the control socket is looked at again.
 #define BATCH 256
+// Each file that the guest knows is one. What fs.nr_open allows by default.
+#define WANTED_FDS ((rlim_t)1 << 20)
 
 struct server {
 	const struct fs_server_config *config;
@@ -251,6 +253,10 @@ static void raise_limit(void)
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	// With CAP_SYS_RESOURCE, the hard one too.
+	if (limit.rlim_max < WANTED_FDS &&
+	    setrlimit(RLIMIT_NOFILE, &(struct rlimit){ WANTED_FDS, WANTED_FDS }) == 0)
 		return;
 	limit.rlim_cur = limit.rlim_max;
 	// At worst, the guest can have fewer files open.

@@ -28,7 +28,7 @@ struct fs_server_config {
 
 // Serves until the VMM has gone: 0. The descriptors remain the caller's.
 //
-// Raises the soft limit of descriptors to the hard one, since each file that the guest knows is one,
+// Raises the limit of descriptors as far as it may, since each file that the guest knows is one,
 // and takes the working directory and the umask (fs_create()). SIGXFSZ should be ignored.
 //
 // System calls from `confine` on: read, write, preadv, pwritev, poll, recvmsg, sendmsg, close,
