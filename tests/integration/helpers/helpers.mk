@@ -4,16 +4,23 @@ CC ?= cc
 CFLAGS ?= -O2 -Wall -Wextra
 build := build/
 
-helpers := recvtty recvpidfd seccompd notifyd exchange leftovers subreaper probe
+helpers := recvtty recvpidfd seccompd notifyd exchange leftovers subreaper probe fstest
 
 all: $(addprefix $(build),$(helpers))
 
 $(build)recvtty $(build)recvpidfd $(build)seccompd: fdsock.c fdsock.h
-$(build)probe: LDFLAGS += -static
+$(build)probe $(build)fstest: LDFLAGS += -static
 
-$(build)%: %.c
+define compile
 	@mkdir -p $(build)
 	$(CC) -std=gnu17 -D_GNU_SOURCE $(CFLAGS) -o $@ $(filter %.c,$^) $(LDFLAGS)
+endef
+
+$(build)%: %.c
+	$(compile)
+
+$(build)fstest: $(wildcard fstest/*.c) fstest/fstest.h
+	$(compile)
 
 clean:
 	rm -rf $(build)
