@@ -8,8 +8,8 @@
 #define GUEST_ROOT "/container"
 
 // Leaves the initramfs for a root that pivot_root(2) works from; mounts the kernel's file systems and
-// cgroup v2; loads the modules that the archive has, in the order of its file modules/order. For pid 1
-// of a guest, first.
+// cgroup v2; loads the modules that the archive has, in the order of its file modules/order, each with its parameters
+// of the kernel's command line. For pid 1 of a guest, first.
 int guest_prepare(struct err *err);
 
 // What the configuration says of the guest itself: mounts the root that the host shares (virtio-fs,

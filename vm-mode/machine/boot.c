@@ -1,6 +1,7 @@
 #include "vm-mode/machine/boot.h"
 
 #include "base/str.h"
+#include "vm-mode/machine/acpi.h"
 #include "vm-mode/machine/layout.h"
 #include "vm-mode/machine/mptable.h"
 
@@ -21,6 +22,7 @@
 #define ENTRY_64      0x200
 #define E820_RAM      1
 #define E820_RESERVED 2
+#define E820_ACPI     3
 
 // A kernel that has been loaded.
 struct loaded {
@@ -290,8 +292,10 @@ static void fill_params(const struct boot *boot, const struct loaded *loaded,
 	params->hdr.type_of_loader = LOADER_OTHER;
 	params->hdr.cmd_line_ptr = (uint32_t)LAYOUT_CMDLINE;
 	params->hdr.cmdline_size = (uint32_t)strlen(boot->cmdline);
+	params->acpi_rsdp_addr = LAYOUT_ACPI;
 	add_e820(params, 0, LAYOUT_BASE_MEMORY_END, E820_RAM);
 	add_e820(params, LAYOUT_BASE_MEMORY_END, 0xa0000, E820_RESERVED);
+	add_e820(params, LAYOUT_ACPI, LAYOUT_ACPI + LAYOUT_ACPI_SIZE, E820_ACPI);
 	add_e820(params, LAYOUT_MP_TABLE, LAYOUT_MP_TABLE + LAYOUT_MP_TABLE_SIZE, E820_RESERVED);
 	add_e820(params, LAYOUT_HIGH_MEMORY, low_end(boot->memory), E820_RAM);
 	for (size_t i = 1; i < boot->memory->count; i++)
@@ -313,6 +317,7 @@ int boot_load(const struct boot *boot, uint64_t *entry, struct err *err)
 		return err_set(err, E2BIG, "the kernel's command line is too long");
 	if (load_kernel(boot, &loaded, err) < 0 || load_initrds(boot, &loaded, err) < 0 ||
 	    boot_write_tables(boot->memory, err) < 0 ||
+	    acpi_write(boot->memory, boot->vcpus, boot->devices, err) < 0 ||
 	    mptable_write(boot->memory, boot->vcpus, err) < 0)
 		return -err->code;
 	memcpy(cmdline, boot->cmdline, len + 1);

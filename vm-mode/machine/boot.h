@@ -25,6 +25,7 @@ struct boot {
 		[BOOT_INITRDS_MAX]; // one behind the other, each newc, perhaps compressed; -1: none
 	const char *cmdline;	    // vm-mode/machine/cmdline.h
 	unsigned int vcpus;
+	size_t devices; // virtio-mmio, at their places of vm-mode/machine/layout.h
 };
 
 // Returns 0 and the address of the first instruction, to be executed in long mode, with paging by
