@@ -181,8 +181,13 @@ int guest_adapt(const struct agent_config *config, struct err *err)
 
 // Not RB_POWER_OFF: without ACPI that only halts. What restarts a machine ends a virtual one: a reset
 // by the keyboard controller, or a triple fault.
-void guest_end(void)
+void guest_end(const char *why)
 {
+	scope_fd int kmsg = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+
+	// <3>: an error, which a quiet kernel tells, too.
+	if (kmsg >= 0 && why)
+		dprintf(kmsg, "<3>moat-agent: %s\n", why);
 	reboot(RB_AUTOBOOT);
 	_exit(1);
 }

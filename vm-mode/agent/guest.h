@@ -16,5 +16,6 @@ int guest_prepare(struct err *err);
 // tag `root`), hostname, clock, loopback interface.
 int guest_adapt(const struct agent_config *config, struct err *err);
 
-// Ends the machine.
-void guest_end(void) __attribute__((noreturn));
+// Ends the machine. `why`, if there is a reason, goes to the kernel's log: that comes out by what the kernel writes to
+// before it has found its console, as a kernel without a driver for that never does.
+void guest_end(const char *why) __attribute__((noreturn));
