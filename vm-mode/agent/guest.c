@@ -184,10 +184,13 @@ int guest_adapt(const struct agent_config *config, struct err *err)
 void guest_end(const char *why)
 {
 	scope_fd int kmsg = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	scope_text struct text line = { 0 };
 
-	// <3>: an error, which a quiet kernel tells, too.
+	// A write is a line. <3>: an error, which a quiet kernel tells, too. (dprintf(3) wants to know the position.)
+	if (why)
+		text_printf(&line, "<3>moat-agent: %s\n", why);
 	if (kmsg >= 0 && why)
-		dprintf(kmsg, "<3>moat-agent: %s\n", why);
+		io_write_all(kmsg, line.str, line.len);
 	reboot(RB_AUTOBOOT);
 	_exit(1);
 }
