@@ -3,6 +3,7 @@
 #include "base/io.h"
 #include "base/scope.h"
 #include "base/str.h"
+#include "vm-mode/machine/boot.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -50,12 +51,10 @@ static int open_own(const struct vm_file *file, const char *what, struct err *er
 			fd;
 }
 
-// The line of the file `version` beside it.
-static char *read_version(int fd, struct arena *arena)
+// The directory that a file lies in; NULL if that can't be known.
+static const char *directory_of(int fd, struct arena *arena)
 {
 	char path[PATH_MAX], self[32];
-	scope_free char *text = NULL;
-	struct err err;
 
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
 	ssize_t len = readlink(self, path, sizeof(path) - 1);
@@ -66,18 +65,34 @@ static char *read_version(int fd, struct arena *arena)
 	if (!slash)
 		return NULL;
 	*slash = '\0';
-	if (io_read_file(AT_FDCWD, arena_printf(arena, "%s/version", path), VERSION_MAX, &text,
+	return arena_strdup(arena, path);
+}
+
+// The line in the file `version` of a directory, or NULL.
+static const char *read_version(const char *directory, struct arena *arena)
+{
+	scope_free char *text = NULL;
+	struct err err;
+
+	if (io_read_file(AT_FDCWD, arena_printf(arena, "%s/version", directory), VERSION_MAX, &text,
 			 NULL, &err) < 0)
 		return NULL;
 	text[strcspn(text, "\n")] = '\0';
 	return arena_strdup(arena, text);
 }
 
-int vm_files_open_kernel(struct arena *arena, const char **version, struct err *err)
+int vm_files_open_kernel(struct arena *arena, struct vm_files_kernel *about, struct err *err)
 {
 	int fd = open_own(&kernel, "guest kernel", err);
+	const char *directory = fd < 0 ? NULL : directory_of(fd, arena);
 
-	*version = fd < 0 ? NULL : read_version(fd, arena);
+	*about = (struct vm_files_kernel){ 0 };
+	if (!directory)
+		return fd;
+	about->version = read_version(directory, arena);
+	about->config = arena_printf(arena, "%s/config", directory);
+	if (access(about->config, R_OK) < 0)
+		about->config = NULL;
 	return fd;
 }
 
@@ -93,12 +108,22 @@ static int open_named(const char *path, const char *what, struct err *err)
 	return fd < 0 ? err_sys(err, "%s %s", what, path) : fd;
 }
 
+static int open_kernel(const char *path, struct err *err)
+{
+	scope_fd int fd = open_named(path, "guest kernel", err);
+
+	if (fd < 0)
+		return fd;
+	if (boot_check(fd, err) < 0)
+		return err_wrap(err, "guest kernel %s", path);
+	return take_fd(&fd);
+}
+
 int vm_files_open(const struct vm_files_wanted *wanted, int *kernel_fd, int *initrd_fd,
 		  int *agent_fd, struct err *err)
 {
-	scope_fd int opened_kernel = wanted->kernel ?
-					     open_named(wanted->kernel, "guest kernel", err) :
-					     open_own(&kernel, "guest kernel", err);
+	scope_fd int opened_kernel = wanted->kernel ? open_kernel(wanted->kernel, err) :
+						      open_own(&kernel, "guest kernel", err);
 	scope_fd int opened_initrd = -1;
 
 	if (opened_kernel < 0)

@@ -14,11 +14,16 @@ struct vm_files_wanted {
 };
 
 // Opens kernel, initramfs (-1: none) and agent: the caller's descriptors. -ENOENT, saying where it was
-// looked for and what makes it.
+// looked for and what makes it. -ENOEXEC: what the operator named is no kernel (vm-mode/machine/boot.h).
 int vm_files_open(const struct vm_files_wanted *wanted, int *kernel_fd, int *initrd_fd,
 		  int *agent_fd, struct err *err);
 
-// moat's own. Return a descriptor, or -ENOENT as above. *version: of the kernel, in `arena`; NULL where
-// no file `version` lies beside it, or there is no kernel.
-int vm_files_open_kernel(struct arena *arena, const char **version, struct err *err);
+// What the files beside moat's own kernel tell of it; NULL where there is none.
+struct vm_files_kernel {
+	const char *version; // one line
+	const char *config;  // the path of its configuration
+};
+
+// moat's own. Return a descriptor, or -ENOENT as above. *about is in `arena`.
+int vm_files_open_kernel(struct arena *arena, struct vm_files_kernel *about, struct err *err);
 int vm_files_open_agent(struct err *err);

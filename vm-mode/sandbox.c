@@ -95,6 +95,7 @@ static const uint32_t main_ioctls[] = {
 	KVM_GET_REGS,
 	KVM_SET_REGS,
 	KVM_SET_FPU,
+	KVM_SET_MSRS,
 	KVM_RUN,
 	TCGETS,
 	TCSETS,

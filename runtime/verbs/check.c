@@ -252,14 +252,14 @@ static struct finding look_probe(const struct runtime *rt)
 
 static struct finding look_guest_kernel(const struct runtime *rt)
 {
-	const char *version;
+	struct vm_files_kernel kernel;
 	struct err err;
-	scope_fd int fd = vm_files_open_kernel(rt->arena, &version, &err);
+	scope_fd int fd = vm_files_open_kernel(rt->arena, &kernel, &err);
 
 	if (fd < 0)
 		return lacks(MISSING, arena_strdup(rt->arena, err.msg),
 			     "make guest-kernel; make install; or name another by --vm-kernel");
-	return found(version ? version : "there, of unknown version");
+	return found(kernel.version ? kernel.version : "there, of unknown version");
 }
 
 static struct finding look_agent(const struct runtime *rt)

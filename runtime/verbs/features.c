@@ -49,18 +49,26 @@ static void fill_seccomp(struct features_seccomp *seccomp, struct arena *arena)
 static const char *const unsafe_annotations[] = { "run.oci.handler", "org.moat.vm",
 						  "org.systemd.property." };
 
-// features.md "Annotations": the guest's kernel that VM mode would run, where there is one.
+// features.md "Annotations": the guest's kernel that VM mode would run, where there is one, and the file with its
+// configuration.
 static void fill_annotations(struct oci_pairs *annotations, struct arena *arena)
 {
-	const char *version;
+	struct vm_files_kernel kernel;
 	struct err err;
-	scope_fd int fd = vm_files_open_kernel(arena, &version, &err);
+	scope_fd int fd = vm_files_open_kernel(arena, &kernel, &err);
 
 	if (fd < 0)
 		return;
-	*annotations = (struct oci_pairs){ .v = arena_new(arena, struct oci_pair, 1), .n = 1 };
-	annotations->v[0].key = arena_strdup(arena, "org.moat.vm.kernel");
-	annotations->v[0].value = arena_strdup(arena, version ? version : "unknown");
+	*annotations = (struct oci_pairs){ .v = arena_new(arena, struct oci_pair, 2) };
+	annotations->v[annotations->n++] = (struct oci_pair){
+		.key = arena_strdup(arena, "org.moat.vm.kernel"),
+		.value = arena_strdup(arena, kernel.version ? kernel.version : "unknown"),
+	};
+	if (kernel.config)
+		annotations->v[annotations->n++] = (struct oci_pair){
+			.key = arena_strdup(arena, "org.moat.vm.kernel.config"),
+			.value = arena_strdup(arena, kernel.config),
+		};
 }
 
 static int run(const struct runtime *rt, const void *settings, const struct option_rest *rest,

@@ -25,6 +25,8 @@ setup() { set_up; }
 
 teardown() {
 	local id pid
+	# A setup that came to no set_up: all that follows would look for the test's things without its names.
+	[ "${ID-}" ] && [ "${T-}" ] || return 0
 	for pid in "${SPAWNED[@]}"; do
 		kill -KILL "$pid" 2>/dev/null || :
 		wait "$pid" 2>/dev/null || :

@@ -120,6 +120,16 @@ full_list() { moat list >/dev/full; }
 	jq -e '.potentiallyUnsafeConfigAnnotations | contains(["run.oci.handler", "org.moat.vm", "org.systemd.property."])' <<<"$output"
 }
 
+@test "features: tells the version and the configuration of the guest's kernel" {
+	requires_moat "a kernel of its own"
+	local config
+	attempt moat features
+	config=$(jq -r '.annotations["org.moat.vm.kernel.config"] // empty' <<<"$output")
+	[ "$config" ] || skip "there is no guest kernel (make guest-kernel)"
+	jq -e '.annotations["org.moat.vm.kernel"] | test("^[0-9]+\\.[0-9]+\\.[0-9]+")' <<<"$output"
+	grep -q '^CONFIG_VIRTIO_FS=y' "$config"
+}
+
 @test "features: enabled is what is not refused as not supported" {
 	requires_moat "truthful features"
 	local features field filter refused

@@ -1,4 +1,5 @@
 // Loading a kernel: good ones, broken ones, and the tables beside it.
+#include "vm-mode/machine/acpi.h"
 #include "vm-mode/machine/boot.h"
 #include "vm-mode/machine/cmdline.h"
 #include "vm-mode/machine/layout.h"
@@ -157,6 +158,9 @@ static void test_bzimage(void)
 	const struct boot_params *params = guest_ptr(&memory, LAYOUT_BOOT_PARAMS, 4096);
 	is_int(params->hdr.header, 0x53726448);
 	is_int(params->hdr.init_size, 1 << 20);
+	struct bz_image whole = good;
+	whole.header.syssize = sizeof(whole.content) / 16;
+	is_int(load(&whole, sizeof(whole), &where), 0);
 
 	const char *no_kernel = "kernel: neither an ELF vmlinux nor a bzImage";
 	CASE(good_bz, image.header.boot_flag = 0, -ENOEXEC, no_kernel);
@@ -166,6 +170,8 @@ static void test_bzimage(void)
 	CASE(good_bz, image.header.xloadflags = 0, -ENOEXEC, "kernel: it has no 64-bit entry");
 	CASE(good_bz, image.header.setup_sects = 6, -ENOEXEC, "kernel: it is cut short");
 	CASE(good_bz, image.header.setup_sects = 255, -ENOEXEC, "kernel: it is cut short");
+	CASE(good_bz, image.header.syssize = sizeof(image.content) / 16 + 1, -ENOEXEC,
+	     "kernel: it is cut short");
 	CASE(good_bz, image.header.pref_address = 0, -ENOMEM,
 	     "kernel: 1048576 bytes at 0x0 do not fit in the guest's memory");
 	CASE(good_bz, image.header.init_size = 17 << 20, -ENOMEM,
@@ -174,6 +180,7 @@ static void test_bzimage(void)
 	     "kernel: 1048576 bytes at 0xffffffffffffffff do not fit in the guest's memory");
 	is_int(load(&good, 700, &where), -ENOEXEC);
 	is_int(load(&good, 0, &where), -ENOEXEC);
+	is_str(err.msg, "kernel: a file of 0 bytes is no kernel");
 	guest_memory_free(&memory);
 }
 
@@ -231,14 +238,16 @@ static void test_initrds(void)
 	   "one behind the other, aligned");
 	is_str(guest_ptr(&memory, params->hdr.cmd_line_ptr, 4), "a=b");
 	is_int(params->hdr.type_of_loader, 0xff);
-	is_int(params->e820_entries, 4);
-	is_int((long long)params->e820_table[3].addr, 1 << 20);
-	is_int((long long)params->e820_table[3].size, MEMORY - (1 << 20));
+	is_int((long long)params->acpi_rsdp_addr, LAYOUT_ACPI);
+	is_int(params->e820_entries, 5);
+	is_int(params->e820_table[2].type, 3);
+	is_int((long long)params->e820_table[4].addr, 1 << 20);
+	is_int((long long)params->e820_table[4].size, MEMORY - (1 << 20));
 
 	boot.initrd_fds[0] = -1;
 	is_int(boot_load(&boot, &entry, &err), 0);
 	is_int(params->hdr.ramdisk_size, 4);
-	is_int(params->e820_entries, 4);
+	is_int(params->e820_entries, 5);
 
 	is_int(ftruncate(second, (off_t)(MEMORY - KERNEL - 8192)), 0);
 	is_int(boot_load(&boot, &entry, &err), 0);
@@ -261,9 +270,9 @@ static void test_initrds(void)
 	boot.initrd_fds[1] = -1;
 	is_int(boot_load(&boot, &entry, &err), 0);
 	params = guest_ptr(&memory, LAYOUT_BOOT_PARAMS, 4096);
-	is_int(params->e820_entries, 5);
-	is_int((long long)params->e820_table[4].addr, LAYOUT_HOLE_END);
-	is_int((long long)params->e820_table[4].size, MEMORY);
+	is_int(params->e820_entries, 6);
+	is_int((long long)params->e820_table[5].addr, LAYOUT_HOLE_END);
+	is_int((long long)params->e820_table[5].size, MEMORY);
 	guest_memory_free(&memory);
 	begin(4096);
 	is_int(boot_load(&boot, &entry, &err), -ENOMEM);
@@ -296,10 +305,68 @@ static void test_mptable(void)
 	guest_memory_free(&memory);
 }
 
+// The table that `field` of another has the address of; its sum and length are right.
+static const uint8_t *acpi_table(const uint8_t *field, const char *signature, uint32_t length)
+{
+	uint64_t gpa;
+	uint32_t claimed;
+
+	memcpy(&gpa, field, sizeof(gpa));
+	const uint8_t *table = guest_ptr(&memory, gpa, length);
+	if (!ok(table && gpa % 16 == 0 && gpa > LAYOUT_ACPI &&
+			gpa + length <= LAYOUT_ACPI + LAYOUT_ACPI_SIZE &&
+			memcmp(table, signature, 4) == 0,
+		signature))
+		return NULL;
+	memcpy(&claimed, table + 4, sizeof(claimed));
+	is_int(claimed, length);
+	is_int(sum(table, length), 0);
+	return table;
+}
+
+// iasl disassembles it to Device (\_SB.V001) { Name (_HID, "LNRO0005") Name (_UID, 1) Name (_CRS, ResourceTemplate () {
+// Memory32Fixed (ReadWrite, 0xD0001000, 0x1000) Interrupt (ResourceConsumer, Edge, ActiveHigh, Exclusive) { 6 } }) }.
+static const uint8_t second_device[] = {
+	0x5b, 0x82, 0x42, 0x04, '\\', 0x2e, '_',  'S',	'B',  '_',  'V',  '0',	'0',  '1',
+	0x08, '_',  'H',  'I',	'D',  0x0d, 'L',  'N',	'R',  'O',  '0',  '0',	'0',  '5',
+	0x00, 0x08, '_',  'U',	'I',  'D',  0x0a, 0x01, 0x08, '_',  'C',  'R',	'S',  0x11,
+	0x1a, 0x0a, 0x17, 0x86, 0x09, 0x00, 0x01, 0x00, 0x10, 0x00, 0xd0, 0x00, 0x10, 0x00,
+	0x00, 0x89, 0x06, 0x00, 0x03, 0x01, 0x06, 0x00, 0x00, 0x00, 0x79, 0x00,
+};
+
+static void test_acpi(void)
+{
+	begin(MEMORY);
+	is_int(acpi_write(&memory, 0, 0, &err), -EINVAL);
+	is_int(acpi_write(&memory, LAYOUT_VCPUS_MAX + 1, 0, &err), -EINVAL);
+	is_int(acpi_write(&memory, 1, LAYOUT_DEVICES_MAX + 1, &err), -EINVAL);
+	is_int(acpi_write(&memory, 3, 2, &err), 0);
+	const uint8_t *rsdp = guest_ptr(&memory, LAYOUT_ACPI, 36);
+	ok(memcmp(rsdp, "RSD PTR ", 8) == 0 && sum(rsdp, 20) == 0 && sum(rsdp, 36) == 0,
+	   "the pointer, with both its sums");
+
+	const uint8_t *xsdt = acpi_table(rsdp + 24, "XSDT", 36 + 2 * 8);
+	const uint8_t *fadt = acpi_table(xsdt + 36, "FACP", 276);
+	is_int(fadt[112 + 2], 0x10); // HW_REDUCED_ACPI
+	const size_t device = sizeof(second_device);
+	const uint8_t *dsdt = acpi_table(fadt + 140, "DSDT", (uint32_t)(36 + 2 * device));
+	ok(memcmp(dsdt + 36 + device, second_device, device) == 0, "the second device");
+	const uint8_t *madt = acpi_table(xsdt + 44, "APIC", 36 + 8 + 3 * 8 + 12);
+	const uint8_t third[] = { 0, 8, 2, 2, 1, 0, 0, 0 };
+	const uint8_t io_apic[] = { 1, 12, 3, 0, 0, 0, 0xc0, 0xfe, 0, 0, 0, 0 };
+	ok(memcmp(madt + 44 + 2 * 8, third, sizeof(third)) == 0, "the third processor");
+	ok(memcmp(madt + 44 + 3 * 8, io_apic, sizeof(io_apic)) == 0, "the I/O APIC");
+
+	is_int(acpi_write(&memory, LAYOUT_VCPUS_MAX, LAYOUT_DEVICES_MAX, &err), 0);
+	guest_memory_free(&memory);
+	begin(4096);
+	is_int(acpi_write(&memory, 1, 0, &err), -EINVAL);
+	guest_memory_free(&memory);
+}
+
 static void test_cmdline(void)
 {
-	const struct cmdline_device devices[] = { { 0xd0000000, 5 }, { 0xd0001000, 6 } };
-	struct cmdline cmdline = { .devices = devices, .count = 2, .parameters = "root=x" };
+	struct cmdline cmdline = { .devices = 2, .parameters = "root=x" };
 	char long_one[LAYOUT_CMDLINE_MAX + 1] = "";
 
 	scope_text struct text text = { 0 };
@@ -333,6 +400,7 @@ int main(void)
 	test_mutations();
 	test_initrds();
 	test_mptable();
+	test_acpi();
 	test_cmdline();
 	return done();
 }

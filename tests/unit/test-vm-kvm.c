@@ -50,6 +50,9 @@ GUEST(fault, "ud2\n");
 GUEST(reset, "mov $0xfe, %al\n out %al, $0x64\n 1: hlt; jmp 1b\n");
 GUEST(absent, "mov $0xd0fff000, %eax\n mov (%rax), %bl\n mov $0x500, %dx\n mov %bl, %al\n"
 	      "out %al, %dx\n 1: hlt; jmp 1b\n");
+// The two lowest bytes of MTRRdefType, upon one another.
+GUEST(memory_type, "mov $0x2ff, %ecx\n rdmsr\n xor %ah, %al\n mov $0x500, %dx\n out %al, %dx\n"
+		   "1: hlt; jmp 1b\n");
 GUEST(mmio, "mov $0xd0000000, %eax\n mov (%rax), %ebx\n mov $0x500, %dx\n mov %bl, %al\n"
 	    "out %al, %dx\n 1: hlt; jmp 1b\n");
 GUEST(kick, "mov $0xd0000050, %eax\n movl $1, (%rax)\n 1: jmp 1b\n");
@@ -346,6 +349,14 @@ static void test_window(struct guest *guest)
 	end(guest);
 }
 
+// Of a kernel with MTRRs: they are on (8), and what they don't name is write-back (6).
+static void test_memory_type(struct guest *guest)
+{
+	RUN(guest, memory_type);
+	is_int(guest->end.status, 8 ^ 6);
+	end(guest);
+}
+
 static void test_refusals(struct guest *guest)
 {
 	struct machine_config config = { .kvm_fd = guest->kernel_fd,
@@ -379,6 +390,7 @@ int main(void)
 	test_second_processor(&guest);
 	test_pause(&guest);
 	test_window(&guest);
+	test_memory_type(&guest);
 	test_refusals(&guest);
 	return done();
 }

@@ -20,38 +20,6 @@
 #define LIST_MAX  ((size_t)64 * 1024)
 #define FILES_MAX 524288
 
-// ---- modules ----
-
-static int load_module(int dir, const char *name, struct err *err)
-{
-	scope_fd int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return err_sys(err, "module %s", name);
-	if (syscall(SYS_finit_module, fd, "", 0) < 0 && errno != EEXIST)
-		return err_sys(err, "load module %s", name);
-	return 0;
-}
-
-// In the order that vm-mode/kernel/initrd-modules has found. Only a distribution's kernel has any. One that can't be loaded is told of; what lacks it will fail.
-static void load_modules(void)
-{
-	scope_fd int dir = open("/modules", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	scope_free char *list = NULL;
-	struct err err;
-	char *next = NULL;
-
-	if (dir < 0)
-		return;
-	if (io_read_file(dir, "order", LIST_MAX, &list, NULL, &err) < 0) {
-		log_warn("%s", err.msg);
-		return;
-	}
-	for (char *name = strtok_r(list, "\n", &next); name; name = strtok_r(NULL, "\n", &next))
-		if (load_module(dir, name, &err) < 0)
-			log_warn("%s", err.msg);
-}
-
 // ---- mounts ----
 
 static const struct {
@@ -93,6 +61,58 @@ static int mount_all(struct err *err)
 	return 0;
 }
 
+// ---- modules ----
+
+// What the kernel's command line has for the module `name`, as modprobe gives it: "NAME.x=y" is "x=y". The list of
+// virtio-mmio devices comes to a driver that is a module in this way.
+static void module_parameters(const char *cmdline, const char *name, struct text *out)
+{
+	const size_t len = strcspn(name, "."); // of a file name, NAME.ko
+
+	for (const char *word = cmdline; *word; word += strspn(word, " \n")) {
+		const size_t size = strcspn(word, " \n");
+
+		if (size > len + 1 && strncmp(word, name, len) == 0 && word[len] == '.')
+			text_printf(out, "%s%.*s", out->len ? " " : "", (int)(size - len - 1),
+				    word + len + 1);
+		word += size;
+	}
+}
+
+static int load_module(int dir, const char *name, const char *cmdline, struct err *err)
+{
+	scope_fd int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+	scope_text struct text parameters = { 0 };
+
+	if (fd < 0)
+		return err_sys(err, "module %s", name);
+	module_parameters(cmdline, name, &parameters);
+	if (syscall(SYS_finit_module, fd, parameters.len ? parameters.str : "", 0) < 0 &&
+	    errno != EEXIST)
+		return err_sys(err, "load module %s", name);
+	return 0;
+}
+
+// Those of the initramfs's directory `dir`, in the order that moat-initrd has found. One that can't be loaded is told of;
+// what lacks it will fail.
+static void load_modules(int dir)
+{
+	scope_free char *list = NULL, *cmdline = NULL;
+	struct err err;
+	char *next = NULL;
+
+	if (io_read_file(dir, "order", LIST_MAX, &list, NULL, &err) < 0 ||
+	    io_read_file(AT_FDCWD, "/proc/cmdline", LIST_MAX, &cmdline, NULL, &err) < 0) {
+		log_warn("%s", err.msg);
+		return;
+	}
+	for (char *name = strtok_r(list, "\n", &next); name; name = strtok_r(NULL, "\n", &next))
+		if (load_module(dir, name, cmdline, &err) < 0)
+			log_warn("%s", err.msg);
+}
+
+// ---- first of all ----
+
 // Descriptors 0 to 2 are the console's, if the kernel has found one in the archive; else nothing's,
 // and what is opened next must not become them.
 static void open_console(void)
@@ -120,9 +140,12 @@ int guest_prepare(struct err *err)
 
 	umask(022);
 	raise_limits();
-	load_modules();
+	// Only a distribution's kernel has any.
+	scope_fd int modules = open("/modules", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (leave_initramfs(err) < 0 || mount_all(err) < 0)
 		return -err->code;
+	if (modules >= 0)
+		load_modules(modules);
 	open_console();
 	// Descriptor 2 will be the container's in its children.
 	log_open("/dev/console", LOG_TEXT, LOG_WARN, &ignored);
@@ -158,8 +181,16 @@ int guest_adapt(const struct agent_config *config, struct err *err)
 
 // Not RB_POWER_OFF: without ACPI that only halts. What restarts a machine ends a virtual one: a reset
 // by the keyboard controller, or a triple fault.
-void guest_end(void)
+void guest_end(const char *why)
 {
+	scope_fd int kmsg = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	scope_text struct text line = { 0 };
+
+	// A write is a line. <3>: an error, which a quiet kernel tells, too. (dprintf(3) wants to know the position.)
+	if (why)
+		text_printf(&line, "<3>moat-agent: %s\n", why);
+	if (kmsg >= 0 && why)
+		io_write_all(kmsg, line.str, line.len);
 	reboot(RB_AUTOBOOT);
 	_exit(1);
 }

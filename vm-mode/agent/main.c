@@ -34,7 +34,9 @@ static int connect_vsock(unsigned int port, int flags, struct err *err)
 	scope_fd int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
 
 	if (fd < 0)
-		return err_sys(err, "vsock (does the kernel have virtio-vsock?)");
+		return err_sys(
+			err,
+			"vsock (a kernel that has it as a module wants an initramfs of moat-initrd's)");
 	if (connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0 && errno != EINPROGRESS)
 		return err_sys(err, "connect to port %u of the host", port);
 	return take_fd(&fd);
@@ -126,11 +128,13 @@ int main(int argc, char **argv)
 	struct err err = { 0 };
 
 	(void)argc;
-	if (parse(&agent, argv, &log, &err) < 0 ||
-	    (log && log_open(log, LOG_TEXT, LOG_DEBUG, &err) < 0) || run(&agent, &err) < 0)
-		log_error("moat-agent: %s", err.msg);
+	const bool good = parse(&agent, argv, &log, &err) == 0 &&
+			  (!log || log_open(log, LOG_TEXT, LOG_DEBUG, &err) == 0) &&
+			  run(&agent, &err) == 0;
 	if (!agent.connect && getpid() == 1)
-		guest_end();
+		guest_end(good ? NULL : err.msg);
+	if (!good)
+		log_error("moat-agent: %s", err.msg);
 	container_remove(&agent);
-	return err.code ? 1 : 0;
+	return good ? 0 : 1;
 }

@@ -1,6 +1,7 @@
 #include "vm-mode/machine/boot.h"
 
 #include "base/str.h"
+#include "vm-mode/machine/acpi.h"
 #include "vm-mode/machine/layout.h"
 #include "vm-mode/machine/mptable.h"
 
@@ -13,6 +14,7 @@
 
 #define PAGE_BYTES    UINT64_C(4096)
 #define SECTOR_BYTES  512
+#define SYSSIZE_UNIT  16 // bytes
 #define SEGMENTS_MAX  64
 #define BOOT_FLAG     0xaa55
 #define HEADER_MAGIC  0x53726448 // "HdrS"
@@ -21,6 +23,20 @@
 #define ENTRY_64      0x200
 #define E820_RAM      1
 #define E820_RESERVED 2
+#define E820_ACPI     3
+
+// Enough of its file for either header. The setup header begins in the first sector.
+union head {
+	char bytes[2 * SECTOR_BYTES];
+	Elf64_Ehdr elf;
+};
+
+// A kernel's file.
+struct image {
+	union head head;
+	struct setup_header header; // of a bzImage
+	uint64_t size;		    // bytes
+};
 
 // A kernel that has been loaded.
 struct loaded {
@@ -28,22 +44,21 @@ struct loaded {
 	uint64_t entry, end;	    // of what must not be overwritten
 };
 
-// ---- reading files into the guest ----
+// ---- reading files: the caller adds whose error it is ----
 
-static int file_size(int fd, const char *name, uint64_t *size, struct err *err)
+static int file_size(int fd, uint64_t *size, struct err *err)
 {
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
-		return err_sys(err, "%s: stat", name);
+		return err_sys(err, "stat");
 	if (!S_ISREG(st.st_mode))
-		return err_set(err, EINVAL, "%s: not a regular file", name);
+		return err_set(err, EINVAL, "not a regular file");
 	*size = (uint64_t)st.st_size;
 	return 0;
 }
 
-static int read_at(int fd, const char *name, void *data, size_t len, uint64_t offset,
-		   struct err *err)
+static int read_at(int fd, void *data, size_t len, uint64_t offset, struct err *err)
 {
 	for (size_t done = 0; done < len;) {
 		ssize_t n = pread(fd, (char *)data + done, len - done, (off_t)(offset + done));
@@ -51,9 +66,9 @@ static int read_at(int fd, const char *name, void *data, size_t len, uint64_t of
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return err_sys(err, "%s: read", name);
+			return err_sys(err, "read");
 		if (n == 0)
-			return err_set(err, ENOEXEC, "%s: it is cut short", name);
+			return err_set(err, ENOEXEC, "it is cut short");
 		done += (size_t)n;
 	}
 	return 0;
@@ -71,58 +86,115 @@ static bool is_place(const struct guest_memory *memory, uint64_t gpa, uint64_t s
 	return gpa >= LAYOUT_HIGH_MEMORY && gpa < low_end(memory) && size <= low_end(memory) - gpa;
 }
 
-// ---- vmlinux ----
+// ---- the kernel's file ----
+
+static bool is_elf(const struct image *image)
+{
+	return memcmp(image->head.elf.e_ident, ELFMAG, SELFMAG) == 0;
+}
 
 static int check_elf(const Elf64_Ehdr *elf, struct err *err)
 {
 	if (elf->e_ident[EI_CLASS] != ELFCLASS64 || elf->e_ident[EI_DATA] != ELFDATA2LSB ||
 	    elf->e_machine != EM_X86_64)
-		return err_set(err, ENOEXEC, "kernel: not for x86-64");
+		return err_set(err, ENOEXEC, "not for x86-64");
 	if (elf->e_type != ET_EXEC && elf->e_type != ET_DYN)
-		return err_set(err, ENOEXEC, "kernel: not an executable");
+		return err_set(err, ENOEXEC, "not an executable");
 	if (elf->e_phentsize != sizeof(Elf64_Phdr) || elf->e_phnum == 0 ||
 	    elf->e_phnum > SEGMENTS_MAX || elf->e_phoff > INT64_MAX / 2)
-		return err_set(err, ENOEXEC, "kernel: its table of segments is broken");
+		return err_set(err, ENOEXEC, "its table of segments is broken");
 	return 0;
 }
+
+// Where the code of a bzImage begins in its file.
+static uint64_t code_start(const struct setup_header *header)
+{
+	const uint64_t sectors = header->setup_sects ? header->setup_sects : 4;
+
+	return (sectors + 1) * SECTOR_BYTES;
+}
+
+static int check_bzimage(const struct image *image, struct err *err)
+{
+	const struct setup_header *header = &image->header;
+	const uint64_t start = code_start(header);
+
+	if (header->version < PROTOCOL_MIN)
+		return err_set(err, ENOEXEC, "boot protocol %u.%02u, 2.12 is needed",
+			       header->version >> 8, header->version & 0xff);
+	if (!(header->xloadflags & XLF_KERNEL_64) || !(header->loadflags & LOADED_HIGH))
+		return err_set(err, ENOEXEC, "it has no 64-bit entry");
+	if (image->size <= start || image->size - start <= ENTRY_64 ||
+	    (image->size - start) / SYSSIZE_UNIT < header->syssize)
+		return err_set(err, ENOEXEC, "it is cut short");
+	return 0;
+}
+
+// Reads its head, and checks it.
+static int read_image(int fd, struct image *image, struct err *err)
+{
+	*image = (struct image){ 0 };
+	if (file_size(fd, &image->size, err) < 0)
+		return -err->code;
+	if (image->size < sizeof(image->head))
+		return err_set(err, ENOEXEC, "a file of %llu bytes is no kernel",
+			       (unsigned long long)image->size);
+	if (read_at(fd, &image->head, sizeof(image->head), 0, err) < 0)
+		return -err->code;
+	if (is_elf(image))
+		return check_elf(&image->head.elf, err);
+	memcpy(&image->header, image->head.bytes + offsetof(struct boot_params, hdr),
+	       sizeof(image->header));
+	if (image->header.boot_flag == BOOT_FLAG && image->header.header == HEADER_MAGIC)
+		return check_bzimage(image, err);
+	return err_set(err, ENOEXEC, "neither an ELF vmlinux nor a bzImage");
+}
+
+int boot_check(int kernel_fd, struct err *err)
+{
+	struct image image;
+
+	return read_image(kernel_fd, &image, err);
+}
+
+// ---- vmlinux ----
 
 static int load_segment(const struct boot *boot, const Elf64_Phdr *segment, uint64_t file_bytes,
 			struct err *err)
 {
 	if (segment->p_filesz > segment->p_memsz || segment->p_offset > file_bytes ||
 	    segment->p_filesz > file_bytes - segment->p_offset)
-		return err_set(err, ENOEXEC, "kernel: a segment lies beyond the end of the file");
+		return err_set(err, ENOEXEC, "a segment lies beyond the end of the file");
 	if (segment->p_paddr < LAYOUT_HIGH_MEMORY)
-		return err_set(err, ENOEXEC, "kernel: a segment at 0x%llx, below 1 MiB",
+		return err_set(err, ENOEXEC, "a segment at 0x%llx, below 1 MiB",
 			       (unsigned long long)segment->p_paddr);
 	if (!is_place(boot->memory, segment->p_paddr, segment->p_memsz))
-		return err_set(err, ENOMEM,
-			       "kernel: %llu bytes at 0x%llx do not fit in the guest's memory",
+		return err_set(err, ENOMEM, "%llu bytes at 0x%llx do not fit in the guest's memory",
 			       (unsigned long long)segment->p_memsz,
 			       (unsigned long long)segment->p_paddr);
 	if (segment->p_filesz == 0)
 		return 0;
-	return read_at(boot->kernel_fd, "kernel",
+	return read_at(boot->kernel_fd,
 		       guest_ptr(boot->memory, segment->p_paddr, segment->p_filesz),
 		       segment->p_filesz, segment->p_offset, err);
 }
 
-static int load_elf(const struct boot *boot, const Elf64_Ehdr *elf, uint64_t file_bytes,
-		    struct loaded *loaded, struct err *err)
+static int load_elf(const struct boot *boot, const struct image *image, struct loaded *loaded,
+		    struct err *err)
 {
+	const Elf64_Ehdr *elf = &image->head.elf;
 	Elf64_Phdr segments[SEGMENTS_MAX] = { 0 };
 	bool entry_loaded = false;
 
-	if (check_elf(elf, err) < 0 ||
-	    read_at(boot->kernel_fd, "kernel", segments, elf->e_phnum * sizeof(*segments),
-		    elf->e_phoff, err) < 0)
+	if (read_at(boot->kernel_fd, segments, elf->e_phnum * sizeof(*segments), elf->e_phoff,
+		    err) < 0)
 		return -err->code;
 	for (size_t i = 0; i < elf->e_phnum; i++) {
 		const Elf64_Phdr *segment = &segments[i];
 
 		if (segment->p_type != PT_LOAD || segment->p_memsz == 0)
 			continue;
-		if (load_segment(boot, segment, file_bytes, err) < 0)
+		if (load_segment(boot, segment, image->size, err) < 0)
 			return -err->code;
 		if (elf->e_entry >= segment->p_paddr &&
 		    elf->e_entry - segment->p_paddr < segment->p_filesz)
@@ -131,7 +203,7 @@ static int load_elf(const struct boot *boot, const Elf64_Ehdr *elf, uint64_t fil
 			loaded->end = segment->p_paddr + segment->p_memsz;
 	}
 	if (!entry_loaded)
-		return err_set(err, ENOEXEC, "kernel: its entry 0x%llx is in none of its segments",
+		return err_set(err, ENOEXEC, "its entry 0x%llx is in none of its segments",
 			       (unsigned long long)elf->e_entry);
 	loaded->entry = elf->e_entry;
 	loaded->header = (struct setup_header){ .boot_flag = BOOT_FLAG,
@@ -145,35 +217,18 @@ static int load_elf(const struct boot *boot, const Elf64_Ehdr *elf, uint64_t fil
 
 // ---- bzImage ----
 
-static int check_header(const struct setup_header *header, struct err *err)
+static int load_bzimage(const struct boot *boot, const struct image *image, struct loaded *loaded,
+			struct err *err)
 {
-	if (header->version < PROTOCOL_MIN)
-		return err_set(err, ENOEXEC, "kernel: boot protocol %u.%02u, 2.12 is needed",
-			       header->version >> 8, header->version & 0xff);
-	if (!(header->xloadflags & XLF_KERNEL_64) || !(header->loadflags & LOADED_HIGH))
-		return err_set(err, ENOEXEC, "kernel: it has no 64-bit entry");
-	return 0;
-}
-
-static int load_bzimage(const struct boot *boot, const struct setup_header *header,
-			uint64_t file_bytes, struct loaded *loaded, struct err *err)
-{
-	const uint64_t sectors = header->setup_sects ? header->setup_sects : 4;
-	const uint64_t start = (sectors + 1) * SECTOR_BYTES;
+	const struct setup_header *header = &image->header;
+	const uint64_t start = code_start(header);
 	const uint64_t where = header->pref_address;
-
-	if (check_header(header, err) < 0)
-		return -err->code;
-	if (file_bytes <= start || file_bytes - start <= ENTRY_64)
-		return err_set(err, ENOEXEC, "kernel: it is cut short");
-	const uint64_t size = file_bytes - start;
+	const uint64_t size = image->size - start;
 	const uint64_t needed = header->init_size > size ? header->init_size : size;
 	if (!is_place(boot->memory, where, needed))
-		return err_set(err, ENOMEM,
-			       "kernel: %llu bytes at 0x%llx do not fit in the guest's memory",
+		return err_set(err, ENOMEM, "%llu bytes at 0x%llx do not fit in the guest's memory",
 			       (unsigned long long)needed, (unsigned long long)where);
-	if (read_at(boot->kernel_fd, "kernel", guest_ptr(boot->memory, where, size), size, start,
-		    err) < 0)
+	if (read_at(boot->kernel_fd, guest_ptr(boot->memory, where, size), size, start, err) < 0)
 		return -err->code;
 	loaded->header = *header;
 	loaded->header.code32_start = (uint32_t)where;
@@ -185,27 +240,12 @@ static int load_bzimage(const struct boot *boot, const struct setup_header *head
 
 static int load_kernel(const struct boot *boot, struct loaded *loaded, struct err *err)
 {
-	// Enough for either header. The setup header begins in the first sector.
-	union {
-		char bytes[2 * SECTOR_BYTES];
-		Elf64_Ehdr elf;
-	} head = { 0 };
-	struct setup_header header;
-	uint64_t size = 0;
+	struct image image;
 
-	if (file_size(boot->kernel_fd, "kernel", &size, err) < 0)
-		return -err->code;
-	if (size < sizeof(head))
-		return err_set(err, ENOEXEC, "kernel: a file of %llu bytes is none",
-			       (unsigned long long)size);
-	if (read_at(boot->kernel_fd, "kernel", &head, sizeof(head), 0, err) < 0)
-		return -err->code;
-	memcpy(&header, head.bytes + offsetof(struct boot_params, hdr), sizeof(header));
-	if (memcmp(head.elf.e_ident, ELFMAG, SELFMAG) == 0)
-		return load_elf(boot, &head.elf, size, loaded, err);
-	if (header.boot_flag == BOOT_FLAG && header.header == HEADER_MAGIC)
-		return load_bzimage(boot, &header, size, loaded, err);
-	return err_set(err, ENOEXEC, "kernel: neither an ELF vmlinux nor a bzImage");
+	if (read_image(boot->kernel_fd, &image, err) < 0 ||
+	    (is_elf(&image) ? load_elf : load_bzimage)(boot, &image, loaded, err) < 0)
+		return err_wrap(err, "kernel");
+	return 0;
 }
 
 // ---- initramfs ----
@@ -221,8 +261,8 @@ static int load_initrds(const struct boot *boot, struct loaded *loaded, struct e
 	for (size_t i = 0; i < BOOT_INITRDS_MAX; i++) {
 		if (boot->initrd_fds[i] < 0)
 			continue;
-		if (file_size(boot->initrd_fds[i], names[i], &sizes[i], err) < 0)
-			return -err->code;
+		if (file_size(boot->initrd_fds[i], &sizes[i], err) < 0)
+			return err_wrap(err, "%s", names[i]);
 		// So that the sum can't wrap; the kernel wants each to begin at a multiple of 4.
 		if (sizes[i] > LAYOUT_HOLE)
 			return err_set(err, ENOMEM, "%s: it is too large", names[i]);
@@ -242,8 +282,8 @@ static int load_initrds(const struct boot *boot, struct loaded *loaded, struct e
 		return err_set(err, ENOMEM, "no memory for an initramfs at 0x%llx",
 			       (unsigned long long)gpa);
 	for (size_t i = 0; i < BOOT_INITRDS_MAX; i++) {
-		if (read_at(boot->initrd_fds[i], names[i], to, sizes[i], 0, err) < 0)
-			return -err->code;
+		if (read_at(boot->initrd_fds[i], to, sizes[i], 0, err) < 0)
+			return err_wrap(err, "%s", names[i]);
 		to += (sizes[i] + 3) & ~UINT64_C(3);
 	}
 	loaded->header.ramdisk_image = (uint32_t)gpa;
@@ -290,8 +330,10 @@ static void fill_params(const struct boot *boot, const struct loaded *loaded,
 	params->hdr.type_of_loader = LOADER_OTHER;
 	params->hdr.cmd_line_ptr = (uint32_t)LAYOUT_CMDLINE;
 	params->hdr.cmdline_size = (uint32_t)strlen(boot->cmdline);
+	params->acpi_rsdp_addr = LAYOUT_ACPI;
 	add_e820(params, 0, LAYOUT_BASE_MEMORY_END, E820_RAM);
 	add_e820(params, LAYOUT_BASE_MEMORY_END, 0xa0000, E820_RESERVED);
+	add_e820(params, LAYOUT_ACPI, LAYOUT_ACPI + LAYOUT_ACPI_SIZE, E820_ACPI);
 	add_e820(params, LAYOUT_MP_TABLE, LAYOUT_MP_TABLE + LAYOUT_MP_TABLE_SIZE, E820_RESERVED);
 	add_e820(params, LAYOUT_HIGH_MEMORY, low_end(boot->memory), E820_RAM);
 	for (size_t i = 1; i < boot->memory->count; i++)
@@ -313,6 +355,7 @@ int boot_load(const struct boot *boot, uint64_t *entry, struct err *err)
 		return err_set(err, E2BIG, "the kernel's command line is too long");
 	if (load_kernel(boot, &loaded, err) < 0 || load_initrds(boot, &loaded, err) < 0 ||
 	    boot_write_tables(boot->memory, err) < 0 ||
+	    acpi_write(boot->memory, boot->vcpus, boot->devices, err) < 0 ||
 	    mptable_write(boot->memory, boot->vcpus, err) < 0)
 		return -err->code;
 	memcpy(cmdline, boot->cmdline, len + 1);

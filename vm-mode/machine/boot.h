@@ -25,7 +25,12 @@ struct boot {
 		[BOOT_INITRDS_MAX]; // one behind the other, each newc, perhaps compressed; -1: none
 	const char *cmdline;	    // vm-mode/machine/cmdline.h
 	unsigned int vcpus;
+	size_t devices; // virtio-mmio, at their places of vm-mode/machine/layout.h
 };
+
+// Whether a file is a kernel as above, as far as its head and its length tell. -ENOEXEC or -EINVAL, and why not; else
+// what reading gave.
+int boot_check(int kernel_fd, struct err *err);
 
 // Returns 0 and the address of the first instruction, to be executed in long mode, with paging by
 // LAYOUT_PAGE_TABLES, the GDT at LAYOUT_GDT and rsi = LAYOUT_BOOT_PARAMS. -ENOEXEC: no such kernel;

@@ -8,7 +8,6 @@ static const char *const fixed[] = {
 	"reboot=t",
 	"panic=-1",
 	// There is nothing to be found in these ways, and each search takes time.
-	"acpi=off",
 	"pci=off",
 	"8250.nr_uarts=0",
 	"i8042.noaux",
@@ -27,9 +26,9 @@ int cmdline_make(const struct cmdline *cmdline, struct text *out, struct err *er
 	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
 		text_printf(out, "%s%s", i > 0 ? " " : "", fixed[i]);
 	text_str(out, cmdline->debug ? " earlyprintk=ttyS0 ignore_loglevel" : " quiet");
-	for (size_t i = 0; i < cmdline->count; i++)
+	for (size_t i = 0; i < cmdline->devices; i++)
 		text_printf(out, " virtio_mmio.device=4K@0x%llx:%u",
-			    (unsigned long long)cmdline->devices[i].gpa, cmdline->devices[i].irq);
+			    (unsigned long long)LAYOUT_VIRTIO_AT(i), layout_irqs[i]);
 	for (const char *c = cmdline->parameters; c && *c; c++)
 		if ((unsigned char)*c < ' ' || *c == 0x7f)
 			return err_set(err, EINVAL, "kernel parameters: a control character");

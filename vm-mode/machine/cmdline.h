@@ -12,17 +12,10 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
-
-struct cmdline_device {
-	uint64_t gpa;
-	unsigned int irq;
-};
 
 struct cmdline {
-	bool debug; // the kernel's messages from the first on, over a serial port
-	const struct cmdline_device *devices; // virtio-mmio
-	size_t count;
+	bool debug;		// the kernel's messages from the first on, over a serial port
+	size_t devices;		// virtio-mmio, at their places of vm-mode/machine/layout.h
 	const char *parameters; // of the operator; NULL: none
 };
 

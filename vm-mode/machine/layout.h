@@ -6,7 +6,8 @@
 //       0x9000 .. 0xefff  page tables     the first 4 GiB, mapped one to one
 //       0x10000           command line
 //       0x9fc00 ..        not in the kernel's memory map, as on a PC
-//       0xf0000           MP table        where the kernel looks for it
+//       0xe0000           ACPI tables     where a kernel looks for them, and for
+//       0xf0000           the MP table
 //       0x100000 ..       kernel          where its file says
 //       .. end of it      initramfs
 //     3 GiB             the hole
@@ -29,6 +30,8 @@
 #define LAYOUT_CMDLINE		UINT64_C(0x10000)
 #define LAYOUT_CMDLINE_MAX	2048 // COMMAND_LINE_SIZE of x86, its NUL included
 #define LAYOUT_BASE_MEMORY_END	UINT64_C(0x9fc00)
+#define LAYOUT_ACPI		UINT64_C(0xe0000)
+#define LAYOUT_ACPI_SIZE	UINT64_C(0x10000)
 #define LAYOUT_MP_TABLE		UINT64_C(0xf0000)
 #define LAYOUT_MP_TABLE_SIZE	UINT64_C(0x10000)
 #define LAYOUT_HIGH_MEMORY	UINT64_C(0x100000)
@@ -36,7 +39,7 @@
 #define LAYOUT_HOLE	UINT64_C(0xc0000000)
 #define LAYOUT_HOLE_END UINT64_C(0x100000000)
 
-#define LAYOUT_VIRTIO	    UINT64_C(0xd0000000)
+#define LAYOUT_VIRTIO	    UINT64_C(0xd0000000) // device `i` has LAYOUT_VIRTIO_AT(i) and layout_irqs[i]
 #define LAYOUT_VIRTIO_SIZE  UINT64_C(0x1000)
 #define LAYOUT_IOAPIC	    UINT64_C(0xfec00000)
 #define LAYOUT_LOCAL_APIC   UINT64_C(0xfee00000)
@@ -55,4 +58,5 @@
 // The lines of virtio devices, in the order of their windows: those of no device that a PC has where
 // a kernel does not ask first (timer, keyboard, cascade, serial lines, clock, mouse, FPU, disks).
 static const uint8_t layout_irqs[] = { 5, 6, 7, 10, 11, 16, 17, 18, 19, 20, 21, 22, 23 };
-#define LAYOUT_DEVICES_MAX sizeof(layout_irqs)
+#define LAYOUT_DEVICES_MAX  sizeof(layout_irqs)
+#define LAYOUT_VIRTIO_AT(i) (LAYOUT_VIRTIO + (i)*LAYOUT_VIRTIO_SIZE)

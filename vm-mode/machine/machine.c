@@ -292,7 +292,7 @@ int machine_add_device(struct machine *machine, struct device *device, const cha
 		failed = err_set(err, ENOSPC, "%s: no place for more devices", name);
 	} else {
 		*slot = (struct machine_device){ .irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
-						 .gpa = LAYOUT_VIRTIO + index * LAYOUT_VIRTIO_SIZE,
+						 .gpa = LAYOUT_VIRTIO_AT(index),
 						 .irq = layout_irqs[index] };
 		setup.irq_fd = slot->irq_fd;
 		if (window)
@@ -317,10 +317,8 @@ int machine_add_device(struct machine *machine, struct device *device, const cha
 
 int machine_boot(struct machine *machine, const struct machine_kernel *kernel, struct err *err)
 {
-	struct cmdline_device devices[LAYOUT_DEVICES_MAX];
 	struct cmdline cmdline = { .debug = kernel->debug,
-				   .devices = devices,
-				   .count = machine->device_count,
+				   .devices = machine->device_count,
 				   .parameters = kernel->parameters };
 	const struct vcpus_config vcpus = { .kvm_fd = machine->config.kvm_fd,
 					    .vm_fd = machine->vm_fd,
@@ -333,15 +331,13 @@ int machine_boot(struct machine *machine, const struct machine_kernel *kernel, s
 	scope_text struct text text = { 0 };
 	uint64_t entry;
 
-	for (size_t i = 0; i < machine->device_count; i++)
-		devices[i] = (struct cmdline_device){ .gpa = machine->devices[i].gpa,
-						      .irq = machine->devices[i].irq };
 	if (cmdline_make(&cmdline, &text, err) < 0)
 		return -err->code;
 	struct boot boot = { .memory = &machine->memory,
 			     .kernel_fd = kernel->kernel_fd,
 			     .cmdline = text.str,
-			     .vcpus = machine->config.vcpus };
+			     .vcpus = machine->config.vcpus,
+			     .devices = machine->device_count };
 	memcpy(boot.initrd_fds, kernel->initrd_fds, sizeof(boot.initrd_fds));
 	if (boot_load(&boot, &entry, err) < 0 || vcpus_create(&machine->vcpus, &vcpus, err) < 0 ||
 	    vcpus_set_entry(machine->vcpus, entry, LAYOUT_BOOT_PARAMS, err) < 0)

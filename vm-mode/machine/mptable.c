@@ -1,5 +1,6 @@
 #include "vm-mode/machine/mptable.h"
 
+#include "vm-mode/machine/checksum.h"
 #include "vm-mode/machine/layout.h"
 
 #include <string.h>
@@ -63,15 +64,6 @@ static void add(struct table *table, const void *entry, size_t size)
 	memcpy(table->next, entry, size);
 	table->next += size;
 	table->entries++;
-}
-
-static uint8_t checksum(const void *data, size_t len)
-{
-	uint8_t sum = 0;
-
-	for (size_t i = 0; i < len; i++)
-		sum += ((const uint8_t *)data)[i];
-	return (uint8_t)-sum;
 }
 
 static void add_entries(struct table *table, unsigned int vcpus)

@@ -1,4 +1,5 @@
-// mptable: tells the kernel of its processors and interrupt lines, in place of ACPI.
+// mptable: tells a kernel without ACPI, as moat's own is, of its processors and interrupt lines. One that has
+// ACPI takes what vm-mode/machine/acpi.h says, and doesn't look here.
 //
 // Intel MultiProcessor Specification 1.4, chapter 4.
 #pragma once

@@ -17,7 +17,10 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
-#define STACK_BYTES ((size_t)256 * 1024)
+#define STACK_BYTES	  ((size_t)256 * 1024)
+#define MSR_MTRR_DEF_TYPE 0x2ff // SDM volume 3, 12.11.2.1
+#define MTRR_ENABLED	  0x800 // those of ranges are none
+#define MTRR_WRITE_BACK	  6
 
 enum request { PAUSE, RUN, STOP };
 
@@ -51,6 +54,22 @@ static int set_cpuid(struct vcpu *vcpu, struct cpuid *cpuid, struct err *err)
 	return 0;
 }
 
+// Memory is write-back unless the page tables say otherwise. As a processor comes out of reset it is not cached,
+// and a kernel that knows MTRRs, as distributions' do, would map the DAX window so.
+static int set_memory_type(const struct vcpu *vcpu, struct err *err)
+{
+	const struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry;
+	} msrs = { .head = { .nmsrs = 1 },
+		   .entry = { .index = MSR_MTRR_DEF_TYPE,
+			      .data = MTRR_ENABLED | MTRR_WRITE_BACK } };
+
+	if (ioctl(vcpu->fd, KVM_SET_MSRS, &msrs) != 1)
+		return err_sys(err, "KVM: set the memory type of vCPU %u", vcpu->index);
+	return 0;
+}
+
 static int create_one(struct vcpus *vcpus, struct cpuid *cpuid, unsigned int index, struct err *err)
 {
 	struct vcpu *vcpu = &vcpus->vcpu[index];
@@ -64,7 +83,9 @@ static int create_one(struct vcpus *vcpus, struct cpuid *cpuid, unsigned int ind
 	if (run == MAP_FAILED)
 		return err_sys(err, "KVM: map vCPU %u", index);
 	vcpu->run = run;
-	return set_cpuid(vcpu, cpuid, err);
+	if (set_cpuid(vcpu, cpuid, err) < 0)
+		return -err->code;
+	return set_memory_type(vcpu, err);
 }
 
 static void on_kick(int signal)
