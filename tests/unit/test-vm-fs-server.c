@@ -158,6 +158,14 @@ static uint64_t lookup(const char *name)
 	return ret < 0 ? 0 : ((const struct fuse_entry_out *)payload())->nodeid;
 }
 
+static char lost_why[ERR_MSG_MAX];
+
+static void on_lost(void *owner, const struct err *why)
+{
+	(void)owner;
+	snprintf(lost_why, sizeof(lost_why), "%s", why->msg);
+}
+
 static void begin(void)
 {
 	const struct fs_device_config config = {
@@ -167,8 +175,10 @@ static void begin(void)
 			     .cache_seconds = 3600,
 			     .dax_min_bytes = 1 },
 		.window = &window,
+		.lost = on_lost,
 	};
 
+	*lost_why = '\0';
 	guest_memory_create(&memory, RAM, &err);
 	fs_window_create(&window, 4 * FS_WINDOW_SLOT, &err);
 	loop_create(&loop, &err);
@@ -345,6 +355,7 @@ static void test_broken(void)
 		for (int tries = 0; tries < 100; tries++)
 			loop_once(loop, 10, &err);
 		ok(get(VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET, "no server, no device");
+		is_str(lost_why, "the file server was killed by signal 9");
 		drive();
 		ok(get(VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET, "nor later");
 	}
