@@ -28,6 +28,8 @@
 
 // The agent says HELLO seconds after the start of a guest on emulated hardware.
 #define HELLO_TIMEOUT_MS 60000
+// All it does after that is to mount, and to make a process.
+#define READY_TIMEOUT_MS 120000
 
 // The guest keeps a `struct page` for each page of the window: 1/64 of its size.
 #define WINDOW_PART 2 // of the memory
@@ -227,6 +229,7 @@ static int open_session(struct vm *vm, struct err *err)
 			     .out = take_fd(&config->fds[VM_FD_OUT]),
 			     .err = take_fd(&config->fds[VM_FD_ERR]) },
 		.hello_timeout_ms = HELLO_TIMEOUT_MS,
+		.ready_timeout_ms = READY_TIMEOUT_MS,
 		.events = &events,
 		.user = vm,
 	};

@@ -152,15 +152,16 @@ void session_fail(struct session *session, const struct err *err)
 	session_change(session, SESSION_FAILED);
 }
 
-// The console goes to terminals and logs: text, and no more than that, without an empty line at its end.
-static void tidy(char *console)
+// What the guest says goes to terminals and logs: text, and no more than that, without an empty line at
+// its end.
+static void tidy(char *text)
 {
-	char *to = console;
+	char *to = text;
 
-	for (const char *c = console; *c; c++)
+	for (const char *c = text; *c; c++)
 		if (c[0] != '\r' || c[1] != '\n')
 			*to++ = proto_is_text(*c) ? *c : ' ';
-	while (to > console && to[-1] == '\n')
+	while (to > text && to[-1] == '\n')
 		to--;
 	*to = '\0';
 }
@@ -176,9 +177,9 @@ static void fail_with_console(struct session *session, const char *why)
 		return;
 	if (session->events && session->events->console_tail)
 		session->events->console_tail(session->user, tail, sizeof(tail));
-	tidy(tail);
 	err_set(&err, EPROTO, "guest: %s%s%s", why, *tail ? "; its console ends with:\n" : "",
 		tail);
+	tidy(err.msg);
 	session_fail(session, &err);
 }
 
