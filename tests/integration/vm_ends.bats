@@ -29,6 +29,7 @@ boot_by_victim() {
 	config --arg source "$T/shared" '.mounts += [{destination: "/shared", source: $source, options: ["bind"]}]'
 	boot_by '
 		busybox=/bin/busybox
+		$busybox mknod /dev/null c 1 3
 		$busybox mkdir /proc
 		$busybox mount -t proc proc /proc
 		/init & agent=$!
@@ -186,7 +187,7 @@ file_server() {
 	status=0 && wait "$spawned" || status=$?
 	stderr=$(<"$T/err")
 	assert_status 1
-	assert_match "$stderr" '^moat: guest: the file server was killed by signal 9'
+	assert_match "$stderr" 'moat: guest: the file server was killed by signal 9'
 	assert_nothing_left
 }
 
@@ -199,8 +200,9 @@ file_server() {
 }
 
 @test "vm ends: a guest without memory kills what uses it, and never its agent" {
-	config --arg kernel "$KERNEL" '.vm = {kernel: {path: $kernel}, hwConfig: {memory: 134217728}}'
-	set_args sh -c 'probe touch 500000000; echo $?; cat /proc/sys/kernel/hostname >/dev/null; echo alive'
+	config --arg kernel "$KERNEL" '.linux.readonlyPaths = []
+		| .vm = {kernel: {path: $kernel}, hwConfig: {memory: 134217728}}'
+	set_args sh -c 'echo 1 >/proc/sys/vm/overcommit_memory; probe touch 500000000; echo $?; echo alive'
 	attempt moat --debug --log "$T/log" run -b "$BUNDLE" "$ID"
 	assert_status 0
 	assert_has "$output" 137
