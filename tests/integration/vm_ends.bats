@@ -201,7 +201,7 @@ file_server() {
 @test "vm ends: a guest without memory kills what uses it, and never its agent" {
 	config --arg kernel "$KERNEL" '.linux.readonlyPaths = []
 		| .vm = {kernel: {path: $kernel}, hwConfig: {memory: 134217728}}'
-	set_args sh -c 'echo 1 >/proc/sys/vm/overcommit_memory; probe touch 500000000; echo $?; echo alive'
+	set_args sh -c 'echo 1 >/proc/sys/vm/overcommit_memory; probe touch 200000000; echo $?; echo alive'
 	attempt moat --debug --log "$T/log" run -b "$BUNDLE" "$ID"
 	assert_status 0
 	assert_has "$output" 137
