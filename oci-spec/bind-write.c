@@ -162,10 +162,8 @@ static void write_field(const struct field *field, const void *in, struct json_w
 	}
 }
 
-void bind_write(const struct object *object, const void *in, struct json_writer *writer,
-		const char *key)
+void bind_write_members(const struct object *object, const void *in, struct json_writer *writer)
 {
-	json_open_object(writer, key);
 	for (size_t i = 0; i < object->count; i++) {
 		const struct field *field = &object->fields[i];
 		const void *value = (const char *)in + field->offset;
@@ -173,5 +171,12 @@ void bind_write(const struct object *object, const void *in, struct json_writer 
 		if (field->flags & (FIELD_REQUIRED | FIELD_WRITTEN) || is_present(field, value))
 			write_field(field, value, writer);
 	}
+}
+
+void bind_write(const struct object *object, const void *in, struct json_writer *writer,
+		const char *key)
+{
+	json_open_object(writer, key);
+	bind_write_members(object, in, writer);
 	json_close_object(writer);
 }

@@ -146,3 +146,6 @@ int bind_parse(const struct object *object, const char *json, size_t len, struct
 // Writes the structure at `in` as an object: as the value of `key`, or alone where that is NULL.
 void bind_write(const struct object *object, const void *in, struct json_writer *writer,
 		const char *key);
+
+// Its members alone, into an object that the caller has opened.
+void bind_write_members(const struct object *object, const void *in, struct json_writer *writer);

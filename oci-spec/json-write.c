@@ -85,3 +85,9 @@ void json_write_u64(struct json_writer *writer, const char *key, uint64_t value)
 	begin_value(writer, key);
 	text_printf(writer->out, "%" PRIu64, value);
 }
+
+void json_write_milli(struct json_writer *writer, const char *key, uint64_t thousandths)
+{
+	begin_value(writer, key);
+	text_printf(writer->out, "%" PRIu64 ".%03" PRIu64, thousandths / 1000, thousandths % 1000);
+}

@@ -62,3 +62,5 @@ void json_write_str(struct json_writer *writer, const char *key, const char *val
 void json_write_bool(struct json_writer *writer, const char *key, bool value);
 void json_write_i64(struct json_writer *writer, const char *key, int64_t value);
 void json_write_u64(struct json_writer *writer, const char *key, uint64_t value);
+// `thousandths` of 1: 1234 is written as 1.234.
+void json_write_milli(struct json_writer *writer, const char *key, uint64_t thousandths);

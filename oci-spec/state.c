@@ -71,6 +71,16 @@ int state_parse(const char *json, size_t len, struct arena *arena, struct contai
 	return bind_parse(&record_object, json, len, arena, state, err);
 }
 
+static void write_startup(const struct container_state *state, struct json_writer *writer)
+{
+	if (state->startup.n == 0)
+		return;
+	json_open_object(writer, "org.moat.startup");
+	for (size_t i = 0; i < state->startup.n; i++)
+		json_write_milli(writer, state->startup.v[i].name, state->startup.v[i].us);
+	json_close_object(writer);
+}
+
 void state_write_oci(const struct container_state *state, enum container_status status,
 		     bool compact, struct text *out)
 {
@@ -87,5 +97,10 @@ void state_write_oci(const struct container_state *state, enum container_status 
 		.annotations = state->annotations,
 	};
 
-	bind_write(&oci_state_object, &oci, &writer, NULL);
+	json_open_object(&writer, NULL);
+	bind_write_members(&oci_state_object, &oci, &writer);
+	write_startup(state, &writer);
+	if (state->error)
+		json_write_str(&writer, "org.moat.error", state->error);
+	json_close_object(&writer);
 }

@@ -19,6 +19,12 @@ enum container_status {
 // `creating`, `created`, `running`, `paused`, `stopped`.
 const char *container_status_name(enum container_status status);
 
+// A stage of a VM's start: how long after the runtime was called it was reached.
+struct state_stage {
+	const char *name;
+	uint64_t us;
+};
+
 // The record that lies in the container's directory as state.json.
 struct container_state {
 	const char *id;
@@ -34,6 +40,10 @@ struct container_state {
 	const char *notify_socket; // of the service manager (sd_notify(3)); NULL: none
 	const char *session_keyring; // that its processes join; NULL: that of their parents
 	struct oci_pairs annotations;
+
+	// Not in the record, but what the container itself has left (payload_recall()).
+	LIST(struct state_stage) startup;
+	const char *error; // why it ended, where that was not its program's end; NULL: none is known
 };
 
 // Adds the record as JSON to `out`.
@@ -44,7 +54,8 @@ int state_parse(const char *json, size_t len, struct arena *arena, struct contai
 		struct err *err);
 
 // Adds the state of runtime.md: ociVersion, id, status, pid (0 when stopped), bundle, annotations,
-// and as runc and crun do also rootfs, created and owner. What hooks read on standard input
-// (`compact`) and what `moat state` prints (indented by two spaces).
+// and as runc and crun do also rootfs, created and owner; then, where there are any,
+// `org.moat.startup`, an object of milliseconds, and `org.moat.error`. What hooks read on standard
+// input (`compact`) and what `moat state` prints (indented by two spaces).
 void state_write_oci(const struct container_state *state, enum container_status status,
 		     bool compact, struct text *out);

@@ -3,6 +3,7 @@
 //     state.json     what moat remembers (oci-spec/state.h)
 //     config.json    the bundle's configuration as it was at `create`
 //     traced         there if CAP_SYS_PTRACE came into the pid namespace later (runtime/self.h)
+//     vm.journal     what a VM leaves of itself (vm-mode/journal.h)
 //     gate           the socket at which the init waits for `start` (runtime/gate.h)
 //
 // A directory without state.json is a creation that never came to own anything else: the record is

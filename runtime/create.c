@@ -515,6 +515,7 @@ void creation_init(struct creation *c, const struct runtime *rt,
 		.master = -1,
 		.init = { .cgroup_fd = -1, .pidfd = -1 },
 	};
+	clock_gettime(CLOCK_MONOTONIC, &c->called);
 }
 
 void creation_close(struct creation *c)

@@ -20,6 +20,8 @@
 #include "runtime/runtime.h"
 #include "runtime/terminal.h"
 
+#include <time.h>
+
 // The options of `create` and `run`.
 struct create_settings {
 	const char *bundle, *config, *console_socket, *pidfd_socket, *pid_file;
@@ -65,6 +67,7 @@ struct creation {
 	const struct create_settings *settings;
 	const char *id;
 	struct arena *arena;
+	struct timespec called; // CLOCK_MONOTONIC, when this began
 	bool gated; // the init waits for `moat start`; otherwise for the parent's own word
 
 	const char *bundle; // absolute

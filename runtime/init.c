@@ -1,6 +1,7 @@
 #include "runtime/init.h"
 
 #include "base/io.h"
+#include "base/log.h"
 #include "base/proc.h"
 #include "base/scope.h"
 #include "base/str.h"
@@ -114,8 +115,11 @@ static int wait_for_start(struct creation *c, struct err *err)
 	if (c->gate < 0)
 		return hear_word(c, conn, err) > 0 ? take_fd(&conn) : -1;
 	while (word == 0) {
-		if (wait_for(c, c->gate, err) < 0)
+		if (wait_for(c, c->gate, err) < 0) {
+			// Nobody stands at the gate to be told.
+			log_error("%s", err->msg);
 			return -1;
+		}
 		replace_fd(&conn, gate_wait(c->gate, err));
 		if (conn < 0)
 			return -1;

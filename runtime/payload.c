@@ -38,8 +38,19 @@ const struct payload_verbs *payload_verbs_of(const struct container *container)
 		.signal = verbs_vm_signal,
 		.update = verbs_vm_update,
 		.pids = verbs_vm_pids,
+		.watch_oom = verbs_vm_watch_oom,
+		.hear_oom = verbs_vm_hear_oom,
+		.recall = verbs_vm_recall,
 	};
 	const char *mode = container->state.mode;
 
 	return mode && str_eq(mode, payload_vm.mode) ? &vm : &process;
+}
+
+void payload_recall(struct container *container)
+{
+	const struct payload_verbs *verbs = payload_verbs_of(container);
+
+	if (verbs->recall)
+		verbs->recall(container);
 }

@@ -70,9 +70,21 @@ struct payload_verbs {
 	// those of the cgroup.
 	int (*pids)(const struct container *container, struct arena *arena, pid_t **pids, size_t *n,
 		    struct err *err);
+
+	// Opens a descriptor that is readable when the guest's OOM killer has struck, and by which
+	// `hear_oom` then says 1, or 0: that was something else; -ECONNRESET: the guest has gone. NULL:
+	// the container's cgroup tells all of it.
+	int (*watch_oom)(const struct container *container, struct err *err);
+	int (*hear_oom)(int fd, struct err *err);
+
+	// Adds to container->state what the container itself has left, in its arena. NULL: nothing.
+	void (*recall)(struct container *container);
 };
 
 extern const struct payload_ops payload_process, payload_vm;
+
+// What a container has left of its start and its end, for those who tell of it, into container->state.
+void payload_recall(struct container *container);
 
 // By the mode in a container's record.
 const struct payload_verbs *payload_verbs_of(const struct container *container);

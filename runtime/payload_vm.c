@@ -14,6 +14,7 @@
 #include "vm-mode/agent_config.h"
 #include "vm-mode/control/client.h"
 #include "vm-mode/control/hostfd.h"
+#include "vm-mode/journal.h"
 #include "vm-mode/size.h"
 #include "vm-mode/split.h"
 #include "vm-mode/vm.h"
@@ -177,6 +178,7 @@ static int plan(struct creation *c, struct err *err)
 	guest->config.memory_bytes = guest->size.memory_bytes;
 	guest->config.kernel_parameters = kernel_parameters(c);
 	guest->config.debug = c->rt->debug;
+	guest->config.called = c->called;
 	log_debug("plan: vm %u vCPUs, %llu MiB", guest->size.vcpus,
 		  (unsigned long long)(guest->size.memory_bytes >> 20));
 	write_agent_config(c);
@@ -193,6 +195,16 @@ static int listen_for_verbs(struct creation *c, struct err *err)
 		return err_sys(err, "socket of the virtual machine monitor");
 	c->guest->config.fds[VM_FD_CONTROL] = take_fd(&fd);
 	return 0;
+}
+
+// It goes with the container's directory.
+static int open_journal(struct creation *c, struct err *err)
+{
+	const int fd = openat(c->container.dirfd, JOURNAL_FILE,
+			      O_CREAT | O_EXCL | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
+
+	c->guest->config.fds[VM_FD_JOURNAL] = fd;
+	return fd < 0 ? err_sys(err, "make " JOURNAL_FILE) : 0;
 }
 
 // The init has no /proc by which it could open its streams anew, as non-blocking ones of its own.
@@ -215,7 +227,8 @@ static int sources(struct creation *c, struct err *err)
 	c->guest->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (c->guest->null_fd < 0)
 		return err_sys(err, "/dev/null");
-	if (!c->spec->process->terminal && open_streams(c->guest, err) < 0)
+	if (open_journal(c, err) < 0 ||
+	    (!c->spec->process->terminal && open_streams(c->guest, err) < 0))
 		return -err->code;
 	return listen_for_verbs(c, err);
 }

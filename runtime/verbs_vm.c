@@ -1,9 +1,11 @@
 #include "runtime/verbs_vm.h"
 
+#include "base/log.h"
 #include "base/scope.h"
 #include "base/str.h"
 #include "vm-mode/agent_config.h"
 #include "vm-mode/control/client.h"
+#include "vm-mode/journal.h"
 #include "vm-mode/split.h"
 
 #include <stdlib.h>
@@ -101,4 +103,48 @@ int verbs_vm_pids(const struct container *container, struct arena *arena, pid_t 
 		(*pids)[i] = (pid_t)told[i];
 	qsort(*pids, *n, sizeof(**pids), compare_pids);
 	return 0;
+}
+
+int verbs_vm_watch_oom(const struct container *container, struct err *err)
+{
+	const struct vm_client_request request = { .type = PROTO_WATCH };
+	struct vm_client_answer *answer = arena_new(container->arena, struct vm_client_answer, 1);
+	int ret = is_paused(container, err);
+	scope_fd int sock = ret < 0 ? ret : vm_client_connect(container->dirfd, err);
+
+	if (sock < 0)
+		return sock;
+	ret = ret > 0 ? vm_client_send(sock, &request, err) :
+			vm_client_ask(sock, &request, PROTO_DONE, answer, err);
+	return ret < 0 ? ret : take_fd(&sock);
+}
+
+int verbs_vm_hear_oom(int fd, struct err *err)
+{
+	static struct vm_client_answer answer;
+	int ret = vm_client_receive(fd, &answer, err);
+
+	return ret < 0 ? ret : answer.header.type == PROTO_OOM;
+}
+
+void verbs_vm_recall(struct container *container)
+{
+	struct container_state *state = &container->state;
+	struct journal *journal = arena_new(container->arena, struct journal, 1);
+	struct err err;
+
+	if (journal_read(container->dirfd, journal, &err) < 0) {
+		if (err.code != ENOENT)
+			log_warn("%s", err.msg);
+		return;
+	}
+	state->startup.v = arena_new(container->arena, struct state_stage, VM_STAGES);
+	for (size_t i = 0; i < VM_STAGES; i++)
+		if (journal->stage_us[i])
+			state->startup.v[state->startup.n++] = (struct state_stage){
+				.name = vm_stage_name(i),
+				.us = journal->stage_us[i],
+			};
+	if (*journal->error)
+		state->error = journal->error;
 }

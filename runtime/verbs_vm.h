@@ -17,3 +17,10 @@ int verbs_vm_update(const struct container *container, const struct oci_resource
 
 int verbs_vm_pids(const struct container *container, struct arena *arena, pid_t **pids, size_t *n,
 		  struct err *err);
+
+// It hears of nothing while the VM is paused, and of what happened then afterwards.
+int verbs_vm_watch_oom(const struct container *container, struct err *err);
+int verbs_vm_hear_oom(int fd, struct err *err);
+
+// From its journal (vm-mode/journal.h).
+void verbs_vm_recall(struct container *container);

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 
 #define BATCH_MAX 16
 
@@ -13,6 +14,7 @@ struct loop {
 	int epoll_fd;
 	pthread_mutex_t mutex;
 	bool stop;
+	struct loop_source waker; // of a loop that waits: another thread has stopped it
 	// What epoll told last, so that a source that goes is not called any more.
 	struct epoll_event batch[BATCH_MAX];
 	int batch_count;
@@ -28,6 +30,15 @@ static void init_mutex(pthread_mutex_t *mutex)
 	pthread_mutexattr_destroy(&attr);
 }
 
+static void awake(struct loop_source *source, uint32_t events)
+{
+	uint64_t times;
+
+	(void)events;
+	if (read(source->fd, &times, sizeof(times)) < 0)
+		return; // it has been read already
+}
+
 int loop_create(struct loop **loop, struct err *err)
 {
 	scope_free struct loop *made = calloc(1, sizeof(*made));
@@ -39,6 +50,13 @@ int loop_create(struct loop **loop, struct err *err)
 		return err_sys(err, "event loop");
 	init_mutex(&made->mutex);
 	pthread_mutex_lock(&made->mutex);
+	made->waker = (struct loop_source){ .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+					    .ready = awake };
+	if (made->waker.fd < 0 || loop_watch(made, &made->waker, EPOLLIN, err) < 0) {
+		err_sys(err, "event loop");
+		loop_free(take_ptr(&made));
+		return -err->code;
+	}
 	*loop = take_ptr(&made);
 	return 0;
 }
@@ -48,6 +66,7 @@ void loop_free(struct loop *loop)
 	if (!loop)
 		return;
 	close(loop->epoll_fd);
+	replace_fd(&loop->waker.fd, -1);
 	pthread_mutex_unlock(&loop->mutex);
 	pthread_mutex_destroy(&loop->mutex);
 	free(loop);
@@ -120,5 +139,9 @@ int loop_run(struct loop *loop, struct err *err)
 
 void loop_stop(struct loop *loop)
 {
+	const uint64_t one = 1;
+
 	loop->stop = true;
+	if (write(loop->waker.fd, &one, sizeof(one)) < 0)
+		return; // it will wake all the same
 }

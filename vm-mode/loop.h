@@ -41,6 +41,6 @@ int loop_once(struct loop *loop, int timeout_ms, struct err *err);
 void loop_lock(struct loop *loop);
 void loop_unlock(struct loop *loop);
 
-// Until loop_stop().
+// Until loop_stop(), which any thread may call that holds the lock.
 int loop_run(struct loop *loop, struct err *err);
 void loop_stop(struct loop *loop);

@@ -10,6 +10,7 @@
 #include "vm-mode/devices/rng.h"
 #include "vm-mode/devices/vsock.h"
 #include "vm-mode/fs/device.h"
+#include "vm-mode/journal.h"
 #include "vm-mode/machine/machine.h"
 #include "vm-mode/sandbox.h"
 
@@ -27,6 +28,8 @@
 
 // The agent says HELLO seconds after the start of a guest on emulated hardware.
 #define HELLO_TIMEOUT_MS 60000
+// All it does after that is to mount, and to make a process.
+#define READY_TIMEOUT_MS 120000
 
 // The guest keeps a `struct page` for each page of the window: 1/64 of its size.
 #define WINDOW_PART 2 // of the memory
@@ -39,7 +42,8 @@
 
 struct vm {
 	struct vm_config config;
-	struct timespec started;
+	int journal;
+	bool reached[VM_STAGES];
 	struct machine *machine;
 	struct device *console;
 	struct vsock *vsock;
@@ -51,58 +55,95 @@ struct vm {
 	int last_words;		    // where an error goes once nobody waits for it; -1: nowhere
 };
 
-// ---- events ----
+// ---- stages of the start ----
 
-static void say_stage(const struct vm *vm, const char *stage)
+static uint64_t since_called_us(const struct vm *vm)
 {
+	const struct timespec *called = &vm->config.called;
 	struct timespec now;
 
-	if (!log_enabled(LOG_DEBUG))
-		return;
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	log_debug("vm: %8.3f ms  %s",
-		  (double)(now.tv_sec - vm->started.tv_sec) * 1e3 +
-			  (double)(now.tv_nsec - vm->started.tv_nsec) / 1e6,
-		  stage);
+	const int64_t us = (int64_t)(now.tv_sec - called->tv_sec) * 1000000 +
+			   (now.tv_nsec - called->tv_nsec) / 1000;
+	return us > 0 ? (uint64_t)us : 0;
 }
+
+static void reach_at(struct vm *vm, enum vm_stage stage, uint64_t us)
+{
+	if (vm->reached[stage])
+		return;
+	vm->reached[stage] = true;
+	journal_add_stage(vm->journal, stage, us);
+	log_debug("vm: %8.3f ms  %s", (double)us / 1e3, vm_stage_name(stage));
+}
+
+static void reach(struct vm *vm, enum vm_stage stage)
+{
+	reach_at(vm, stage, since_called_us(vm));
+}
+
+// The agent has said HELLO: among it, since when it runs, by the guest's own clock, which may say anything.
+static void reach_agent(struct vm *vm)
+{
+	const struct proto_hello *hello = session_hello(vm->session);
+	const uint64_t now = since_called_us(vm);
+	const uint64_t ago = hello->boot_us[PROTO_BOOT_HELLO] - hello->boot_us[PROTO_BOOT_AGENT];
+
+	if (ago <= now)
+		reach_at(vm, VM_STAGE_INIT, now - ago);
+	reach_at(vm, VM_STAGE_AGENT, now);
+}
+
+// ---- events ----
 
 static void on_guest_end(void *owner, const struct vcpu_end *end)
 {
 	struct vm *vm = owner;
+	char panic[256];
+	struct err why = end->why;
 
 	log_debug("vm: %s", end->why.msg);
-	session_lost(vm->session, end->why.msg);
+	// Linux resets a machine where it panics.
+	console_panic(vm->console, panic, sizeof(panic));
+	if (end->kind == VCPU_END_RESET && *panic)
+		err_set(&why, EIO, "its kernel has panicked: %s", panic);
+	session_lost(vm->session, why.msg);
 	loop_stop(machine_loop(vm->machine));
+}
+
+static void on_file_server_lost(void *owner, const struct err *why)
+{
+	session_lost(((struct vm *)owner)->session, why->msg);
 }
 
 static void on_serial(void *owner, const char *bytes, size_t len)
 {
-	console_add(((struct vm *)owner)->console, bytes, len);
+	struct vm *vm = owner;
+
+	reach(vm, VM_STAGE_CONSOLE);
+	console_add(vm->console, bytes, len);
 }
 
 static void on_session(void *user, enum session_state state)
 {
-	static const char *const stages[] = {
-		[SESSION_GREETING] = "the agent has connected",
-		[SESSION_CREATING] = "the agent makes the container",
-		[SESSION_CREATED] = "the container waits to be started",
-		[SESSION_STARTING] = "the program is being started",
-		[SESSION_RUNNING] = "the program runs",
-		[SESSION_ENDED] = "the program has ended",
-		[SESSION_FAILED] = "failed",
-	};
 	struct vm *vm = user;
 
-	if (stages[state])
-		say_stage(vm, stages[state]);
+	if (state == SESSION_CREATING)
+		reach_agent(vm);
+	else if (state == SESSION_CREATED)
+		reach(vm, VM_STAGE_CREATED);
+	else if (state == SESSION_STARTING)
+		reach(vm, VM_STAGE_STARTING);
+	else if (state == SESSION_RUNNING)
+		reach(vm, VM_STAGE_STARTED);
 	if (state >= SESSION_CREATED)
 		loop_stop(machine_loop(vm->machine));
 }
 
 static void on_oom(void *user)
 {
-	(void)user;
 	log_debug("vm: the guest's OOM killer has struck");
+	control_tell_oom(((struct vm *)user)->control);
 }
 
 static void get_console_tail(void *user, char *text, size_t size)
@@ -137,6 +178,8 @@ static int add_root(struct vm *vm, struct err *err)
 			     .dax_min_bytes = DAX_MIN_BYTES },
 		.window = &vm->window,
 		.confine = sandbox_file_server,
+		.lost = on_file_server_lost,
+		.owner = vm,
 	};
 	struct device *device;
 	bool has_mounts;
@@ -186,6 +229,7 @@ static int open_session(struct vm *vm, struct err *err)
 			     .out = take_fd(&config->fds[VM_FD_OUT]),
 			     .err = take_fd(&config->fds[VM_FD_ERR]) },
 		.hello_timeout_ms = HELLO_TIMEOUT_MS,
+		.ready_timeout_ms = READY_TIMEOUT_MS,
 		.events = &events,
 		.user = vm,
 	};
@@ -212,7 +256,7 @@ static int build(struct vm *vm, struct err *err)
 		.window = vm->window.host,
 		.window_bytes = vm->window.bytes,
 		.ended = on_guest_end,
-		.serial = vm->config.debug ? on_serial : NULL,
+		.serial = on_serial,
 		.owner = vm,
 		.confine_vcpu = sandbox_vcpu,
 	};
@@ -245,6 +289,7 @@ static void vm_free(struct vm *vm)
 	fs_window_free(&vm->window);
 	vm_config_close(&vm->config);
 	replace_fd(&vm->last_words, -1);
+	replace_fd(&vm->journal, -1);
 	free(vm);
 }
 
@@ -258,14 +303,15 @@ int vm_prepare(const struct vm_config *config, struct vm **vm, struct err *err)
 	const int terminal = config->fds[VM_FD_TERMINAL];
 	made->last_words = fcntl(terminal < 0 ? config->fds[VM_FD_ERR] : terminal, F_DUPFD_CLOEXEC,
 				 3);
-	clock_gettime(CLOCK_MONOTONIC, &made->started);
+	made->journal = take_fd(&made->config.fds[VM_FD_JOURNAL]);
+	reach(made, VM_STAGE_VMM);
 	if (build(made, err) < 0) {
 		vm_free(made);
 		return -err->code;
 	}
 	// The guest has all of it in its memory, and the file server its own descriptors.
 	vm_config_close(&made->config);
-	say_stage(made, "the machine is made");
+	reach(made, VM_STAGE_MACHINE);
 	*vm = made;
 	return 0;
 }
@@ -315,11 +361,13 @@ static int run_loop(struct vm *vm, struct err *err)
 	if (session_state(vm->session) != SESSION_FAILED)
 		return 0;
 	*err = *session_error(vm->session);
+	journal_add_error(vm->journal, err->msg);
 	return -err->code;
 }
 
 int vm_boot(struct vm *vm, struct err *err)
 {
+	reach(vm, VM_STAGE_ENTERED);
 	machine_resume(vm->machine);
 	while (session_state(vm->session) < SESSION_CREATED)
 		if (run_loop(vm, err) < 0)
@@ -359,16 +407,23 @@ static int start_program(struct vm *vm, struct err *err)
 	return 0;
 }
 
+// Nobody waits for an answer any more: what tells of the end is the log, for the engine, and the program's
+// standard error, for its user. They may be one.
+static void __attribute__((noreturn)) end_without_program(struct vm *vm, const struct err *err)
+{
+	if (log_fd() != STDERR_FILENO)
+		log_error("%s", err->msg);
+	dprintf(vm->last_words, "moat: %s\n", err->msg);
+	_exit(1);
+}
+
 int vm_run(struct vm *vm, int report_fd, struct err *err)
 {
 	if (take_signals(vm, err) < 0 || start_program(vm, err) < 0)
 		return -err->code;
 	close(report_fd);
 	while (session_state(vm->session) < SESSION_ENDED)
-		if (run_loop(vm, err) < 0) {
-			// To the program's standard error, since nobody waits for an answer here.
-			dprintf(vm->last_words, "moat: %s\n", err->msg);
-			_exit(1);
-		}
+		if (run_loop(vm, err) < 0)
+			end_without_program(vm, err);
 	_exit((int)session_exit(vm->session)->status);
 }

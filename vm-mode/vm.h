@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 // What a machine is made of, in struct vm_config's `fds`; -1: none.
 enum vm_fd {
@@ -22,6 +23,7 @@ enum vm_fd {
 	VM_FD_AGENT,	// an initramfs, newc: the agent
 	VM_FD_INITRD,	// one more, in front of it, or none
 	VM_FD_CONTROL,	// a listening socket: ROOT/ID/vm
+	VM_FD_JOURNAL,	// a file to append to (vm-mode/journal.h)
 	VM_FD_ROOT,	// the directory that the guest gets as its root
 	VM_FD_PROC,	// the root of a procfs in which this process is
 	VM_FD_TERMINAL, // the program's, or three streams
@@ -39,7 +41,8 @@ struct vm_config {
 	int fds[VM_FD_COUNT];
 	const char *agent_config; // PROTO_CONFIG's JSON; not needed after vm_prepare()
 	size_t agent_config_len;
-	bool debug; // the guest's console goes to the log
+	bool debug;		// the guest's console goes to the log
+	struct timespec called; // CLOCK_MONOTONIC, when the runtime was: what the journal counts from
 };
 
 struct vm;
@@ -55,10 +58,11 @@ int vm_prepare(const struct vm_config *config, struct vm **vm, struct err *err);
 int vm_boot(struct vm *vm, struct err *err);
 
 // Serves the guest until `fd` is readable: while the container waits to be started. Negative errno
-// when the guest has ended.
+// when the guest has ended, which the journal then says; whom else to tell is the caller's business.
 int vm_wait(struct vm *vm, int fd, struct err *err);
 
 // Starts the program, closes `report_fd` when it runs, and serves the guest to its end. The usual
-// signals that come to this process are the program's from here on. Returns only when the program
-// could not be started.
+// signals that come to this process are the program's from here on. A guest that ends before its
+// program is told of in the journal, the log and on the program's standard error, and the status is 1.
+// Returns only when the program could not be started.
 int vm_run(struct vm *vm, int report_fd, struct err *err);

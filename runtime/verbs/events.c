@@ -6,6 +6,7 @@
 #include "base/scope.h"
 #include "base/str.h"
 #include "runtime/container.h"
+#include "runtime/payload.h"
 
 #include <limits.h>
 #include <poll.h>
@@ -186,30 +187,54 @@ static int print_stats(const struct container *container, struct err *err)
 	return 0;
 }
 
+// What is watched, by its place.
+enum { INIT, CGROUP, GUEST, SOURCES };
+
+// 1: an out-of-memory killer has struck, the host's or the guest's.
+static int hear_oom(struct pollfd *fds, struct cgroup_oom *oom, const struct payload_verbs *verbs,
+		    struct err *err)
+{
+	int struck = fds[CGROUP].revents ? cgroup_oom_read(oom, err) : 0;
+
+	if (struck != 0 || !fds[GUEST].revents)
+		return struck;
+	struck = verbs->hear_oom(fds[GUEST].fd, err);
+	if (struck >= 0)
+		return struck;
+	// With the guest the init goes, too, which is told of.
+	fds[GUEST].fd = -1;
+	return 0;
+}
+
 // Until the init ends: figures at each interval, and every out-of-memory event at once.
 static int watch(const struct container *container, int interval_ms, struct err *err)
 {
+	const struct payload_verbs *verbs = payload_verbs_of(container);
 	struct cgroup_oom *oom = NULL;
 	scope_fd int pidfd = proc_pidfd(&container->state.init, err);
+	scope_fd int guest = -1;
 
 	if (pidfd < 0)
 		return pidfd;
+	if (verbs->watch_oom && (guest = verbs->watch_oom(container, err)) < 0)
+		return guest;
 	if (cgroup_oom_open(container->cgroup, container->arena, &oom, err) < 0 &&
 	    err->code != ENOTSUP)
 		return -err->code;
-	struct pollfd fds[] = {
-		{ .fd = pidfd, .events = POLLIN },
-		{ .fd = oom ? cgroup_oom_fd(oom) : -1, .events = POLLIN },
+	struct pollfd fds[SOURCES] = {
+		[INIT] = { .fd = pidfd, .events = POLLIN },
+		[CGROUP] = { .fd = oom ? cgroup_oom_fd(oom) : -1, .events = POLLIN },
+		[GUEST] = { .fd = guest, .events = POLLIN },
 	};
 	int ret = 0;
 	while (ret == 0) {
-		int ready = poll(fds, ARRAY_SIZE(fds), interval_ms);
+		int ready = poll(fds, SOURCES, interval_ms);
 
 		if (ready < 0 && errno != EINTR)
 			ret = err_sys(err, "poll");
-		else if (fds[0].revents)
+		else if (fds[INIT].revents)
 			break;
-		else if (ready > 0 && (ret = cgroup_oom_read(oom, err)) == 1)
+		else if (ready > 0 && (ret = hear_oom(fds, oom, verbs, err)) == 1)
 			print_event("oom", container->state.id, NULL);
 		else if (ready == 0)
 			ret = print_stats(container, err);

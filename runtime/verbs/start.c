@@ -4,6 +4,21 @@
 #include "runtime/activation.h"
 #include "runtime/gate.h"
 #include "runtime/lifecycle.h"
+#include "runtime/payload.h"
+
+// One that never came to its start may have told why.
+static int refuse(struct container *container, enum container_status status, struct err *err)
+{
+	const char *why = NULL;
+
+	if (status == STATUS_STOPPED) {
+		payload_recall(container);
+		why = container->state.error;
+	}
+	return err_set(err, EINVAL, "cannot start container %s: it is %s, not created%s%s",
+		       container->state.id, container_status_name(status), why ? ": " : "",
+		       why ? why : "");
+}
 
 static int run(const struct runtime *rt, const void *settings, const struct option_rest *rest,
 	       struct err *err)
@@ -16,8 +31,7 @@ static int run(const struct runtime *rt, const void *settings, const struct opti
 	    container_status(&container, &status, err) < 0)
 		return -err->code;
 	if (status != STATUS_CREATED)
-		return err_set(err, EINVAL, "cannot start container %s: it is %s, not created",
-			       rest->argv[0], container_status_name(status));
+		return refuse(&container, status, err);
 	scope_fd int notify = -1;
 	scope_fd int conn = gate_knock(container.dirfd, err);
 	if (conn < 0)

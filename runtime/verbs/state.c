@@ -2,6 +2,7 @@
 
 #include "base/str.h"
 #include "runtime/container.h"
+#include "runtime/payload.h"
 
 #include <stdio.h>
 
@@ -16,6 +17,7 @@ static int run(const struct runtime *rt, const void *settings, const struct opti
 	if (container_open(rt, rest->argv[0], CONTAINER_LOOK, &container, err) < 0 ||
 	    container_status(&container, &status, err) < 0)
 		return -err->code;
+	payload_recall(&container);
 	state_write_oci(&container.state, status, false, &json);
 	puts(json.str);
 	return 0;

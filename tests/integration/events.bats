@@ -72,7 +72,7 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
 	spawn $(moat_command) events --interval 1h "$ID" >"$T/events" 2>&1
 	# The notice comes only to those who listen when the kill happens.
 	wait_for 5 listens "$spawned"
-	: >"$BUNDLE/rootfs/tmp/go"
+	moat exec "$ID" touch /tmp/go
 	wait_for 10 grep -q '"type":"oom"' "$T/events"
 	moat delete -f "$ID"
 	wait_for 5 gone "$spawned"

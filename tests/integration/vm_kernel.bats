@@ -41,7 +41,7 @@ requires_debian() { [ -e "$INITRD" ] || skip "there is no kernel of Debian's wit
 # Its devices are there, its drivers are not.
 @test "vm kernel: a distribution's, without its modules, is told of" {
 	requires_debian
-	fails 1 'moat-agent: vsock .*moat-initrd' moat --debug run --vm-kernel "$DEBIAN/vmlinux" -b "$BUNDLE" "$ID"
+	fails 1 'moat-agent: vsock .*moat-initrd' moat run --vm-kernel "$DEBIAN/vmlinux" -b "$BUNDLE" "$ID"
 	assert_nothing_left
 }
 

@@ -20,7 +20,7 @@ static void on_oom(void *user)
 static void console_tail(void *user, char *text, size_t size)
 {
 	(void)user;
-	snprintf(text, size, "Kernel panic\r- not syncing");
+	snprintf(text, size, "Kernel panic\r- not syncing\r\n");
 }
 
 void agent_init(struct agent *agent, const struct stream_fds *streams)

@@ -77,6 +77,18 @@ static void test_oci(void)
 				     "  'owner': ''\n"
 				     "}",
 				     &arena));
+
+	struct state_stage stages[] = { { "vmm", 4005 }, { "started", 1234567 } };
+	scope_text struct text told = { 0 };
+	stopped.startup.v = stages;
+	stopped.startup.n = 2;
+	stopped.error = "guest: it has gone:\na";
+	state_write_oci(&stopped, STATUS_STOPPED, true, &told);
+	ok(str_ends(told.str,
+		    json_of("'owner':'','org.moat.startup':{'vmm':4.005,'started':1234.567},"
+			    "'org.moat.error':'guest: it has gone:\\na'}",
+			    &arena)),
+	   "what the container has left");
 	is_str(container_status_name(STATUS_CREATING), "creating");
 	is_str(container_status_name(STATUS_CREATED), "created");
 	is_str(container_status_name(STATUS_PAUSED), "paused");

@@ -322,8 +322,15 @@ static const char *exec(uint32_t id, const char *script, const char *process)
 
 static void test_life(void)
 {
+	struct proto_hello hello;
+
 	begin();
 	is_str(hear(), "HELLO 0");
+	memcpy(&hello, host.payload, sizeof(hello));
+	ok(hello.boot_us[PROTO_BOOT_AGENT] > 0 &&
+		   hello.boot_us[PROTO_BOOT_AGENT] <= hello.boot_us[PROTO_BOOT_READY] &&
+		   hello.boot_us[PROTO_BOOT_READY] <= hello.boot_us[PROTO_BOOT_HELLO],
+	   "times, in order");
 	say_config("echo out; echo err >&2; exit 3", "", "", "");
 	is_str(hear(), "READY 0");
 	is_str(hear_within(50), "silence");

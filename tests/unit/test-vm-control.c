@@ -395,6 +395,40 @@ static void test_end(void)
 	is_int(vm_client_connect(AT_FDCWD, &err), -ENOENT);
 }
 
+// The guest's out-of-memory killer: told to who watches, to nobody else, and not to who has gone.
+static void test_oom(void)
+{
+	begin();
+	int idle = connect_client(), first = connect_client(), second = connect_client();
+	is_int(ask(first, PROTO_WATCH, NULL, 0), 0);
+	is_int(hear(first), 0);
+	is_int(answer.header.type, PROTO_DONE);
+	ask(second, PROTO_WATCH, NULL, 0);
+	is_int(hear(second), 0);
+	ok(!agent_next(&agent), "the agent isn't asked");
+	control_tell_oom(control);
+	is_int(hear(first), 0);
+	is_int(answer.header.type, PROTO_OOM);
+	is_int(hear(first), -1); // once
+	is_int(hear(second), 0);
+	is_int(answer.header.type, PROTO_OOM);
+	is_int(hear(idle), -1);
+	// One that watches may ask, too.
+	ask(first, PROTO_PS, NULL, 0);
+	agent_next(&agent);
+	agent_answer(&agent, PROTO_PIDS, NULL, 0);
+	is_int(hear(first), 0);
+	is_int(answer.header.type, PROTO_PIDS);
+	close(second);
+	agent_pump(&agent);
+	control_tell_oom(control);
+	is_int(hear(first), 0);
+	is_int(answer.header.type, PROTO_OOM);
+	close(first);
+	close(idle);
+	end();
+}
+
 int main(void)
 {
 	test_questions();
@@ -405,6 +439,7 @@ int main(void)
 	test_deaf_client();
 	test_clients_are_bounded();
 	test_strangers();
+	test_oom();
 	test_end();
 	return done();
 }

@@ -116,6 +116,47 @@ static void test_console(void)
 	end();
 }
 
+static void say(const char *text)
+{
+	console_add(device, text, strlen(text));
+}
+
+static void test_panic(void)
+{
+	char words[40], tail[64];
+
+	is_int(console_create(&device, -1, &err), 0);
+	console_panic(device, words, sizeof(words));
+	is_str(words, "");
+	say("[ 0.1] Kernel panic - not syncing: the first\n");
+	say("[ 0.2] Kernel panic - not syncing: No init\r\n");
+	console_panic(device, words, sizeof(words));
+	is_str(words, "No init");
+	console_panic(device, words, 6);
+	is_str(words, "No in");
+	say("[ 0.2] CPU: 0\n");
+	console_tail(device, tail, sizeof(tail));
+	is_str(tail, "[ 0.2] Kernel panic - not syncing: No init\r\n[ 0.2] CPU: 0\n");
+	for (int i = 0; i < 100; i++)
+		say("[ 0.2]  a_function+0x10/0x20\n");
+	console_tail(device, tail, sizeof(tail));
+	is_str(tail, "[ 0.2] Kernel panic - not syncing: No init\r\n[ 0.2] CPU: 0\n[ 0.2");
+	console_panic(device, words, sizeof(words));
+	is_str(words, "No init");
+
+	// A NUL hides nothing; what was long ago is no reason of an end now.
+	console_add(device, "a\0Kernel panic - not syncing: x", 31);
+	console_panic(device, words, sizeof(words));
+	is_str(words, "x");
+	for (int i = 0; i < 1000; i++)
+		say("much that the kernel says\n");
+	console_panic(device, words, sizeof(words));
+	is_str(words, "");
+	console_tail(device, tail, sizeof(tail));
+	is_str(tail, "much that the kernel says\nmuch that the kernel says\n");
+	device->ops->close(device);
+}
+
 static bool is_empty(const struct guest_memory *memory, uint64_t gpa)
 {
 	return *(const char *)guest_ptr(memory, gpa, 1) == 0;
@@ -248,6 +289,7 @@ int main(void)
 {
 	test_rng();
 	test_console();
+	test_panic();
 	test_balloon();
 	test_cpuid();
 	test_probe();

@@ -189,6 +189,14 @@ static int first_of(const char *name)
 	return read(fd, &first, 1) == 1 ? first : -1;
 }
 
+static char lost_why[ERR_MSG_MAX];
+
+static void on_lost(void *owner, const struct err *why)
+{
+	(void)owner;
+	snprintf(lost_why, sizeof(lost_why), "%s", why->msg);
+}
+
 static void begin(void)
 {
 	const struct fs_device_config config = {
@@ -198,8 +206,10 @@ static void begin(void)
 			     .cache_seconds = 3600,
 			     .dax_min_bytes = 1 },
 		.window = &window,
+		.lost = on_lost,
 	};
 
+	*lost_why = '\0';
 	guest_memory_create(&memory, RAM, &err);
 	fs_window_create(&window, 4 * FS_WINDOW_SLOT, &err);
 	memory.window = (struct guest_range){ .gpa = WINDOW, .size = window.bytes };
@@ -424,6 +434,7 @@ static void test_broken(void)
 		for (int tries = 0; tries < 100; tries++)
 			loop_once(loop, 10, &err);
 		ok(get(VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET, "no server, no device");
+		is_str(lost_why, "the file server was killed by signal 9");
 		drive();
 		ok(get(VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET, "nor later");
 	}

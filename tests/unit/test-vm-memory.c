@@ -7,6 +7,7 @@
 #include "tests/unit/tap.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -87,6 +88,14 @@ static void count_call(struct loop_source *source, uint32_t events)
 		loop_stop(counted->loop);
 }
 
+static void *stop_loop(void *loop)
+{
+	loop_lock(loop);
+	loop_stop(loop);
+	loop_unlock(loop);
+	return NULL;
+}
+
 static void test_loop(void)
 {
 	struct counted a = { .source.ready = count_call }, b = a;
@@ -127,6 +136,13 @@ static void test_loop(void)
 	is_int(loop_run(loop, &err), 0);
 	is_int(a.calls, 3);
 	close(b.source.fd);
+
+	// By a thread that a waiting loop lets in.
+	pthread_t thread;
+	is_int(loop_watch(loop, &a.source, 0, &err), 0);
+	is_int(pthread_create(&thread, NULL, stop_loop, loop), 0);
+	is_int(loop_run(loop, &err), 0);
+	pthread_join(thread, NULL);
 	loop_free(loop);
 }
 
@@ -134,6 +150,7 @@ int main(void)
 {
 	test_pointers();
 	test_create();
+	alarm(60);
 	test_loop();
 	return done();
 }

@@ -285,9 +285,9 @@ static void test_silence(void)
 	end();
 
 	begin(agent_run);
-	session_lost(agent.session, "it has rebooted");
-	ok(strstr(session_error(agent.session)->msg, "guest: it has rebooted; its console"),
-	   "the machine tells");
+	session_lost(agent.session, "it has\x1b[2J rebooted");
+	ok(strstr(session_error(agent.session)->msg, "guest: it has [2J rebooted; its console"),
+	   "the machine tells, in plain text");
 	end();
 
 	// The whole device, as when the guest's kernel starts anew.

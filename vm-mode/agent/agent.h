@@ -30,8 +30,11 @@ struct agent {
 	struct control control;
 	struct container container;
 	struct job *jobs;
-	uint64_t boot_us[4]; // for HELLO
+	uint64_t boot_us[PROTO_BOOT_COUNT]; // for HELLO
 };
+
+// The guest's time, microseconds since its start.
+uint64_t agent_now_us(void);
 
 // Connects to a port of the host's. With `wait` false the connection may still be in the making.
 int agent_connect(const struct agent *agent, unsigned int port, bool wait, struct err *err);

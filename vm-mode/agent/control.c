@@ -217,6 +217,7 @@ int control_open(struct agent *agent, struct err *err)
 	};
 	if (control->source.fd < 0 || loop_watch(agent->loop, &control->source, EPOLLIN, err) < 0)
 		return -err->code;
+	agent->boot_us[PROTO_BOOT_HELLO] = agent_now_us();
 	memcpy(hello.boot_us, agent->boot_us, sizeof(hello.boot_us));
 	control_send(agent, (struct proto_header){ .type = PROTO_HELLO }, &hello, sizeof(hello));
 	return 0;

@@ -52,7 +52,7 @@ int agent_connect(const struct agent *agent, unsigned int port, bool wait, struc
 	return fd < 0 ? -err->code : take_fd(&fd);
 }
 
-static uint64_t now_us(void)
+uint64_t agent_now_us(void)
 {
 	struct timespec now;
 
@@ -92,10 +92,10 @@ static int watch_children(struct agent *agent, struct err *err)
 
 static int run(struct agent *agent, struct err *err)
 {
-	agent->boot_us[0] = now_us();
+	agent->boot_us[PROTO_BOOT_AGENT] = agent_now_us();
 	if (!agent->connect && guest_prepare(err) < 0)
 		return -err->code;
-	agent->boot_us[1] = now_us();
+	agent->boot_us[PROTO_BOOT_READY] = agent_now_us();
 	if (loop_create(&agent->loop, err) < 0 || watch_children(agent, err) < 0 ||
 	    control_open(agent, err) < 0)
 		return -err->code;

@@ -15,7 +15,7 @@
 
 // What is asked: the payload stays the caller's, and so do the descriptors.
 struct vm_client_request {
-	uint32_t type; // PROTO_START to PROTO_UPDATE
+	uint32_t type; // PROTO_START to PROTO_UPDATE, PROTO_WATCH
 	uint32_t id;   // the process
 	const void *payload;
 	uint32_t len;

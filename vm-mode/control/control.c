@@ -14,6 +14,7 @@ struct client {
 	struct loop_source source; // first; fd -1: free
 	struct control *control;
 	unsigned int asked; // requests that are not answered yet
+	bool watches;	    // wants to hear of OOM
 	bool lost;	    // it can't be sent to: goes at the end of what is under way
 };
 
@@ -132,7 +133,8 @@ static bool unpack(struct request *request, const struct control_packet *packet)
 
 	request->header = &packet->header;
 	request->payload = packet->payload;
-	if (packet->header.type < PROTO_START || packet->header.type > PROTO_UPDATE)
+	if ((packet->header.type < PROTO_START || packet->header.type > PROTO_UPDATE) &&
+	    packet->header.type != PROTO_WATCH)
 		return false;
 	if (is_long) {
 		if (control_packet_read_file(request->fds[0], packet->header.len,
@@ -166,6 +168,25 @@ static void ask(struct client *client, struct request *request)
 	}
 }
 
+static void watch(struct client *client, const struct proto_header *request)
+{
+	const struct proto_header done = { .type = PROTO_DONE,
+					   .id = request->id,
+					   .request = request->request };
+
+	client->watches = true;
+	send_to(client, &done, NULL);
+}
+
+void control_tell_oom(struct control *control)
+{
+	const struct proto_header oom = { .type = PROTO_OOM };
+
+	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
+		if (control->clients[i].source.fd >= 0 && control->clients[i].watches)
+			send_to(&control->clients[i], &oom, NULL);
+}
+
 // Reads one packet: false when there is none, or the client is to go.
 static bool serve(struct client *client)
 {
@@ -181,7 +202,10 @@ static bool serve(struct client *client)
 		client->lost = true;
 		return false;
 	}
-	ask(client, &request);
+	if (request.header->type == PROTO_WATCH)
+		watch(client, request.header);
+	else
+		ask(client, &request);
 	return true;
 }
 

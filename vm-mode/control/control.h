@@ -1,10 +1,10 @@
 // control: the VMM's server for moat's verbs, at the socket ROOT/ID/vm.
 //
-// A client asks with START, EXEC, SIGNAL, RESIZE, PS, STATS or UPDATE, as often as it likes, and gets
+// A client asks with START, EXEC, SIGNAL, RESIZE, PS, STATS, UPDATE or WATCH, as often as it likes, and gets
 // the agent's answers with the `request` number that it gave; what can't be asked is answered FAILED
 // by the VMM itself; RESIZE is not answered. The answer to EXEC is STARTED, with the process's id, then
 // EXIT when it has ended and its output has been written; a client that goes away before has its
-// process killed. The packets are those of vm-mode/control/packet.h.
+// process killed. After WATCH it also gets an OOM each time that one comes. The packets are those of vm-mode/control/packet.h.
 //
 // At most CONTROL_CLIENTS_MAX are served at once; more wait in the socket's backlog. Who sends what is
 // no such packet, or doesn't read its answers, is dropped: moat itself does neither.
@@ -29,6 +29,9 @@ struct control_config {
 };
 
 int control_create(const struct control_config *config, struct control **control, struct err *err);
+
+// The guest's OOM killer has struck: for all that watch.
+void control_tell_oom(struct control *control);
 
 // Before the session goes.
 void control_free(struct control *control);

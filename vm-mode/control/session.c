@@ -152,10 +152,24 @@ void session_fail(struct session *session, const struct err *err)
 	session_change(session, SESSION_FAILED);
 }
 
+// What the guest says goes to terminals and logs: text, and no more than that, without an empty line at
+// its end.
+static void tidy(char *text)
+{
+	char *to = text;
+
+	for (const char *c = text; *c; c++)
+		if (c[0] != '\r' || c[1] != '\n')
+			*to++ = proto_is_text(*c) ? *c : ' ';
+	while (to > text && to[-1] == '\n')
+		to--;
+	*to = '\0';
+}
+
 // For ends that the agent itself gives no reason of: the console may.
 static void fail_with_console(struct session *session, const char *why)
 {
-	char tail[1024] = "";
+	char tail[1536] = "";
 	struct err err;
 
 	// After the program's exit the guest may go; its output is here.
@@ -163,12 +177,9 @@ static void fail_with_console(struct session *session, const char *why)
 		return;
 	if (session->events && session->events->console_tail)
 		session->events->console_tail(session->user, tail, sizeof(tail));
-	// It goes to terminals and logs: text, and no more than that.
-	for (char *c = tail; *c; c++)
-		if (!proto_is_text(*c))
-			*c = ' ';
 	err_set(&err, EPROTO, "guest: %s%s%s", why, *tail ? "; its console ends with:\n" : "",
 		tail);
+	tidy(err.msg);
 	session_fail(session, &err);
 }
 

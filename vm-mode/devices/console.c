@@ -10,6 +10,8 @@ enum { RECEIVE, TRANSMIT, QUEUES };
 #define QUEUE_SIZE 64
 // Of a chain that is longer, the rest is dropped.
 #define CHAIN_MAX_BYTES ((size_t)64 * 1024)
+// A panic's trace is shorter.
+#define PANIC_MAX_BYTES ((size_t)8 * 1024)
 
 struct console {
 	struct device device; // first
@@ -29,28 +31,81 @@ void console_add(struct device *device, const char *bytes, size_t len)
 		console->kept[console->total++ % CONSOLE_KEPT_BYTES] = bytes[i];
 }
 
+// What has been kept since byte `from`, of `to` bytes in all.
+static size_t copy(const struct console *console, uint64_t from, uint64_t to, char *text)
+{
+	const size_t len = (size_t)(to - from);
+
+	for (size_t i = 0; i < len; i++)
+		text[i] = console->kept[(from + i) % CONSOLE_KEPT_BYTES];
+	text[len] = '\0';
+	return len;
+}
+
+// Where a line begins, at `from` or after it; `from` if there is no such.
+static uint64_t line_after(const struct console *console, uint64_t from)
+{
+	for (uint64_t at = from; from > 0 && at < console->total; at++)
+		if (console->kept[(at - 1) % CONSOLE_KEPT_BYTES] == '\n')
+			return at;
+	return from;
+}
+
+// Where the last line begins that tells of a panic, and how far into it the reason stands. False: there
+// is none among the last PANIC_MAX_BYTES.
+static bool find_panic(const struct console *console, uint64_t *line, size_t *reason)
+{
+	static const char words[] = "Kernel panic - not syncing: ";
+	char text[PANIC_MAX_BYTES + 1];
+	const uint64_t first = console->total > PANIC_MAX_BYTES ? console->total - PANIC_MAX_BYTES :
+								  0;
+	const char *start = text;
+	bool found = false;
+
+	// A NUL is the guest's to send, and would hide what follows.
+	for (size_t i = 0, len = copy(console, first, console->total, text); i < len; i++) {
+		if (text[i] == '\0')
+			text[i] = ' ';
+		if (text[i] == '\n')
+			start = text + i + 1;
+		if (strncmp(text + i, words, strlen(words)) == 0) {
+			found = true;
+			*line = first + (uint64_t)(start - text);
+			*reason = (size_t)(text + i - start) + strlen(words);
+		}
+	}
+	return found;
+}
+
 size_t console_tail(const struct device *device, char *tail, size_t size)
 {
 	const struct console *console = (const struct console *)device;
-	uint64_t from = 0;
+	uint64_t from = 0, to = console->total, panic;
+	size_t reason;
 
 	if (console->total > CONSOLE_KEPT_BYTES)
 		from = console->total - CONSOLE_KEPT_BYTES;
-	if (console->total - from > size - 1) {
-		from = console->total - (size - 1);
-		// To the next line, if there is one.
-		for (uint64_t at = from; at < console->total; at++) {
-			if (console->kept[(at - 1) % CONSOLE_KEPT_BYTES] == '\n') {
-				from = at;
-				break;
-			}
-		}
+	if (console->total - from > size - 1)
+		from = line_after(console, console->total - (size - 1));
+	if (find_panic(console, &panic, &reason) && panic < from) {
+		from = panic;
+		to = from + size - 1;
 	}
-	size_t len = (size_t)(console->total - from);
-	for (size_t i = 0; i < len; i++)
-		tail[i] = console->kept[(from + i) % CONSOLE_KEPT_BYTES];
-	tail[len] = '\0';
-	return len;
+	return copy(console, from, to, tail);
+}
+
+void console_panic(const struct device *device, char *words, size_t size)
+{
+	const struct console *console = (const struct console *)device;
+	uint64_t line, end;
+	size_t reason;
+
+	*words = '\0';
+	if (!find_panic(console, &line, &reason))
+		return;
+	end = console->total - line - reason < size ? console->total : line + reason + size - 1;
+	copy(console, line + reason, end, words);
+	words[strcspn(words, "\r\n")] = '\0';
 }
 
 static ssize_t take(struct device *dev, unsigned int index, struct err *err)

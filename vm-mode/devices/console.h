@@ -18,5 +18,9 @@ int console_create(struct device **device, int fd, struct err *err);
 // More of the same console: what the guest says before it has found the device.
 void console_add(struct device *device, const char *bytes, size_t len);
 
-// Copies the last whole lines that fit into `size` - 1 bytes, and a NUL. Returns their length.
+// Copies the last whole lines that fit into `size` - 1 bytes, and a NUL. But where the kernel has
+// panicked, and what it has said since doesn't fit, the first of that. Returns their length.
 size_t console_tail(const struct device *device, char *tail, size_t size);
+
+// What the kernel has panicked for, in its own words; "": it has not, or that was long ago.
+void console_panic(const struct device *device, char *words, size_t size);

@@ -21,6 +21,8 @@
 // How long a reset waits for the request that is being served. What takes longer hangs, in a
 // network file system: no reason for the whole machine to.
 #define RESET_TIMEOUT_MS 10000
+// And how long a server that has closed its sockets takes to be gone.
+#define FATE_TIMEOUT_MS 1000
 
 struct fs_device {
 	struct device device; // the first
@@ -31,6 +33,8 @@ struct fs_device {
 	struct loop_source control, window_source;
 	bool gone;	 // the server
 	bool has_memory; // it got the guest's memory
+	void (*lost)(void *owner, const struct err *why);
+	void *owner;
 };
 
 static struct fs_device *of(struct device *device)
@@ -66,18 +70,33 @@ static void unwatch(struct fs_device *fs)
 	loop_unwatch(fs->device.env.loop, &fs->window_source);
 }
 
-static void lose_server(struct fs_device *fs, const char *why)
+static void lose_server(struct fs_device *fs, const struct err *why)
 {
-	struct err err;
-
 	if (fs->gone)
 		return;
 	fs->gone = true;
 	unwatch(fs);
 	sys_pidfd_send_signal(fs->pidfd, SIGKILL);
-	err_set(&err, EPIPE, "the file server %s", why);
 	if (fs->device.started)
-		fs->device.fail(&fs->device, &err);
+		fs->device.fail(&fs->device, why);
+	if (fs->lost)
+		fs->lost(fs->owner, why);
+}
+
+// One that has closed its sockets. It stays to be waited for.
+static void lose_ended_server(struct fs_device *fs)
+{
+	struct pollfd gone = { .fd = fs->pidfd, .events = POLLIN };
+	siginfo_t end = { 0 };
+	struct err err;
+
+	poll(&gone, 1, FATE_TIMEOUT_MS);
+	waitid(P_PIDFD, (id_t)fs->pidfd, &end, WEXITED | WNOHANG | WNOWAIT);
+	if (end.si_code == CLD_KILLED || end.si_code == CLD_DUMPED)
+		err_set(&err, EPIPE, "the file server was killed by signal %d", end.si_status);
+	else
+		err_set(&err, EPIPE, "the file server has ended");
+	lose_server(fs, &err);
 }
 
 // ---- its words ----
@@ -94,7 +113,7 @@ static void control_ready(struct loop_source *source, uint32_t events)
 		return;
 	ssize_t len = io_recv_fds(source->fd, &message, sizeof(message), NULL, 0);
 	if (len != sizeof(message)) {
-		lose_server(fs, "has ended");
+		lose_ended_server(fs);
 	} else if (message.type == FS_BROKEN && fs->device.started) {
 		message.broken.msg[ERR_MSG_MAX - 1] = '\0';
 		fs->device.fail(&fs->device, &message.broken);
@@ -107,7 +126,7 @@ static void window_ready(struct loop_source *source, uint32_t events)
 
 	(void)events;
 	if (fs_window_serve(&fs->window, source->fd) < 0)
-		lose_server(fs, "has ended");
+		lose_ended_server(fs);
 }
 
 // ---- the device's operations ----
@@ -210,8 +229,10 @@ static void reset(struct device *device)
 
 	if (fs->gone)
 		return;
-	if (send_word(fs, &message, NULL, 0, &err) < 0 || !await_done(fs))
-		lose_server(fs, "doesn't answer");
+	if (send_word(fs, &message, NULL, 0, &err) < 0 || !await_done(fs)) {
+		err_set(&err, EPIPE, "the file server doesn't answer");
+		lose_server(fs, &err);
+	}
 }
 
 static void close_device(struct device *device)
@@ -322,6 +343,8 @@ int fs_device_create(const struct fs_device_config *config, struct device **devi
 	fs->space.num_request_queues = FS_QUEUES - 1;
 	if (config->window)
 		fs->window = *config->window;
+	fs->lost = config->lost;
+	fs->owner = config->owner;
 	if (spawn_server(fs, config, err) < 0) {
 		scope_close_fd(&fs->control_fd);
 		scope_close_fd(&fs->window_fd);

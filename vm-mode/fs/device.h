@@ -4,6 +4,9 @@
 // is made, and gets the queues when the driver has set them up. Requests don't pass through here. What the
 // VMM does for the server is to map files into the DAX window.
 //
+// What a guest does wrong with its queues costs it the device. That the server itself goes, killed by
+// somebody or something, would leave the guest waiting for its root for ever.
+//
 // virtio 1.2, 5.11.
 #pragma once
 
@@ -20,6 +23,10 @@ struct fs_device_config {
 	struct fs_options options; // `map`, `map_arg` and `window_bytes` are the device's business
 	const struct fs_window *window;	 // stays the caller's, longer than the device; NULL: none
 	int (*confine)(struct err *err); // see struct fs_server_config; in the server's process
+	// The server has gone, or doesn't answer: a machine can't go on without it. Under the loop's
+	// lock. NULL: nobody wants to know.
+	void (*lost)(void *owner, const struct err *why);
+	void *owner;
 };
 
 // Forks the server off and makes the device, of which mmio_create() takes over. The caller must

@@ -25,7 +25,10 @@ int cmdline_make(const struct cmdline *cmdline, struct text *out, struct err *er
 {
 	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
 		text_printf(out, "%s%s", i > 0 ? " " : "", fixed[i]);
-	text_str(out, cmdline->debug ? " earlyprintk=ttyS0 ignore_loglevel" : " quiet");
+	text_str(out, cmdline->debug ? " ignore_loglevel" : " quiet");
+	// Of a guest that dies before it has found its console nothing else tells. After `quiet`, which is
+	// obeyed from its place on.
+	text_str(out, " earlyprintk=ttyS0");
 	for (size_t i = 0; i < cmdline->devices; i++)
 		text_printf(out, " virtio_mmio.device=4K@0x%llx:%u",
 			    (unsigned long long)LAYOUT_VIRTIO_AT(i), layout_irqs[i]);

@@ -18,6 +18,8 @@
 #define WINDOW_SLOT  GUEST_RANGES_MAX
 #define I8042_RESET  0xfe
 #define SERIAL_DATA  0
+#define SERIAL_LINE  3	  // line control register
+#define SERIAL_DLAB  0x80 // in it: the data register is half of the baud rate's divisor
 #define SERIAL_STATE 5	  // line status register
 #define SERIAL_IDLE  0x60 // all has been sent
 
@@ -34,6 +36,7 @@ struct machine {
 	struct guest_memory memory;
 	int vm_fd;
 	struct bus mmio, pio;
+	bool serial_divisor; // the guest sets the serial port's baud rate
 	struct machine_device devices[LAYOUT_DEVICES_MAX];
 	size_t device_count;
 	struct vcpus *vcpus;
@@ -113,10 +116,11 @@ static void write_serial(void *owner, uint64_t offset, const void *data, size_t 
 {
 	struct machine *machine = owner;
 
-	if (offset != SERIAL_DATA)
-		return;
 	loop_lock(machine->loop);
-	machine->config.serial(machine->config.owner, data, len);
+	if (offset == SERIAL_LINE)
+		machine->serial_divisor = *(const uint8_t *)data & SERIAL_DLAB;
+	else if (offset == SERIAL_DATA && !machine->serial_divisor)
+		machine->config.serial(machine->config.owner, data, len);
 	loop_unlock(machine->loop);
 }
 

@@ -44,7 +44,7 @@ struct machine_kernel {
 	int kernel_fd;
 	int initrd_fds[BOOT_INITRDS_MAX]; // -1: none
 	const char *parameters;		  // more of them; NULL: none
-	bool debug;			  // the kernel tells all, over the serial port
+	bool debug;			  // the kernel tells all
 };
 
 struct machine;

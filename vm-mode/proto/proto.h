@@ -47,6 +47,9 @@ enum proto_type {
 	PROTO_STATS,  // answered by FIGURES
 	PROTO_UPDATE, // JSON, linux.resources: answered by DONE or FAILED
 
+	// verb to VMM alone
+	PROTO_WATCH = 32, // answered by DONE; from then on OOM comes, too
+
 	// agent to host
 	PROTO_HELLO = 64, // proto_hello: the first frame
 	PROTO_READY,	  // the container is created: it waits for START
@@ -66,10 +69,13 @@ struct proto_header {
 	uint32_t request; // given by who asks, repeated in the answer; 0 otherwise
 };
 
+// When the agent was up, had made the guest ready, and said HELLO.
+enum proto_boot { PROTO_BOOT_AGENT, PROTO_BOOT_READY, PROTO_BOOT_HELLO, PROTO_BOOT_COUNT = 4 };
+
 struct proto_hello {
 	uint32_t version;
 	uint32_t reserved;
-	uint64_t boot_us[4]; // guest time, microseconds since its start: agent up, ...
+	uint64_t boot_us[PROTO_BOOT_COUNT]; // guest time, since its start
 };
 
 struct proto_signal {
