@@ -38,6 +38,8 @@ const struct payload_verbs *payload_verbs_of(const struct container *container)
 		.signal = verbs_vm_signal,
 		.update = verbs_vm_update,
 		.pids = verbs_vm_pids,
+		.processes = verbs_vm_processes,
+		.stats = verbs_vm_stats,
 	};
 	const char *mode = container->state.mode;
 

@@ -1,5 +1,6 @@
 #include "vm-mode/size.h"
 
+#include "base/str.h"
 #include "vm-mode/machine/layout.h"
 
 #define MIB		 (UINT64_C(1) << 20)
@@ -64,6 +65,34 @@ int vm_size_of(const struct oci_spec *spec, unsigned int cpus, struct vm_size *s
 	return 0;
 }
 
+int vm_size_resize(const struct oci_spec *spec, const struct vm_size *made, int64_t limit,
+		   struct vm_size *size, struct err *err)
+{
+	const struct oci_resources *resources = spec->linux->resources;
+	const struct oci_memory memory = { .limit = { .set = true, .v = limit } };
+	const struct oci_resources wanted = { .memory = (struct oci_memory *)&memory };
+	// What it was made for stays good, also where vm.hwConfig left no room for the kernel.
+	uint64_t most = made->memory_bytes - VM_GUEST_OVERHEAD_BYTES;
+
+	if (resources && resources->memory && resources->memory->limit.v > 0 &&
+	    (uint64_t)resources->memory->limit.v > most &&
+	    (uint64_t)resources->memory->limit.v <= made->memory_bytes)
+		most = (uint64_t)resources->memory->limit.v;
+	*size = *made;
+	if (limit < 0)
+		return 0;
+	if ((uint64_t)limit > most)
+		return err_set(
+			err, EINVAL,
+			"linux.resources.memory.limit: %lld is more than the %llu bytes that "
+			"the VM was made for",
+			(long long)limit, (unsigned long long)most);
+	const uint64_t bytes = (memory_of(&wanted) + MIB - 1) & ~(MIB - 1);
+	if (bytes < size->memory_bytes)
+		size->memory_bytes = bytes;
+	return 0;
+}
+
 static struct oci_memory *host_memory(const struct oci_memory *memory, const struct vm_size *size,
 				      struct arena *arena)
 {
@@ -80,6 +109,13 @@ static struct oci_memory *host_memory(const struct oci_memory *memory, const str
 	return host;
 }
 
+// Amounts of the container's own, which would be too small for the VM.
+static bool is_for_guest(const char *file)
+{
+	return str_starts(file, "pids.") ||
+	       (str_starts(file, "memory.") && !str_starts(file, "memory.swap."));
+}
+
 const struct oci_resources *vm_size_resources(const struct oci_resources *resources,
 					      const struct vm_size *size, struct arena *arena)
 {
@@ -90,6 +126,11 @@ const struct oci_resources *vm_size_resources(const struct oci_resources *resour
 	*host = *resources;
 	if (resources->memory)
 		host->memory = host_memory(resources->memory, size, arena);
+	host->unified.v = arena_new(arena, struct oci_pair, resources->unified.n);
+	host->unified.n = 0;
+	for (size_t i = 0; i < resources->unified.n; i++)
+		if (!is_for_guest(resources->unified.v[i].key))
+			host->unified.v[host->unified.n++] = resources->unified.v[i];
 	if (resources->pids && resources->pids->limit.set && resources->pids->limit.v > 0) {
 		host->pids = arena_new(arena, struct oci_pids, 1);
 		*host->pids = *resources->pids;

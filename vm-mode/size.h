@@ -30,6 +30,11 @@ struct vm_size {
 int vm_size_of(const struct oci_spec *spec, unsigned int cpus, struct vm_size *size,
 	       struct err *err);
 
+// The size to which a VM that was made for `spec` is brought by a new limit: by its balloon, and so never above
+// what it was made with. A limit below 0 is none. -EINVAL: the limit is more than the machine has memory for.
+int vm_size_resize(const struct oci_spec *spec, const struct vm_size *made, int64_t limit,
+		   struct vm_size *size, struct err *err);
+
 // The limits of the cgroup on the host, in `arena`: the spec's, with memory and pids for the VM as
 // a whole. NULL gives NULL.
 const struct oci_resources *vm_size_resources(const struct oci_resources *resources,

@@ -1,5 +1,6 @@
 // How large a VM is made, and what its cgroup on the host may use.
 #include "base/arena.h"
+#include "base/str.h"
 #include "tests/unit/tap.h"
 #include "vm-mode/machine/layout.h"
 #include "vm-mode/size.h"
@@ -133,12 +134,69 @@ static void test_host(void)
 	is_int(host_pids(INT64_MAX), INT64_MAX);
 }
 
+// What the host's cgroup is spared.
+static void test_unified(void)
+{
+	static char names[][16] = { "memory.high", "memory.swap.max", "pids.max", "cpu.weight",
+				    "memory.max" };
+	struct oci_pair files[ARRAY_SIZE(names)] = { 0 };
+	const struct oci_resources resources = { .unified = { .v = files,
+							      .n = ARRAY_SIZE(files) } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		files[i].key = names[i];
+	const struct oci_resources *host = vm_size_resources(&resources, &size, &arena);
+	is_int((long long)host->unified.n, 2);
+	is_str(host->unified.v[0].key, "memory.swap.max");
+	is_str(host->unified.v[1].key, "cpu.weight");
+}
+
+// A VM made with `made` MiB for a container of `limit` MiB (0: no limit), brought to `wanted` MiB (-1: no
+// limit): to how many MiB, or the error.
+static int64_t resized(uint64_t made, int64_t limit, int64_t wanted)
+{
+	struct oci_memory memory = { .limit = { .set = limit != 0, .v = limit * (int64_t)MIB } };
+	struct oci_resources resources = { .memory = &memory };
+	struct oci_linux linux = { .resources = limit ? &resources : NULL };
+	const struct oci_spec spec = { .linux = &linux };
+	const struct vm_size before = { .vcpus = 2, .memory_bytes = made * MIB };
+	const int ret = vm_size_resize(&spec, &before, wanted < 0 ? -1 : wanted * (int64_t)MIB,
+				       &size, &err);
+
+	return ret < 0 ? ret : (int64_t)(size.memory_bytes / MIB);
+}
+
+static void test_resize(void)
+{
+	is_int(resized(1024, 0, 256), 256 + 64);
+	is_int(size.vcpus, 2);
+	is_int(resized(1024, 0, 1), 128);
+	is_int(resized(1024, 0, -1), 1024);
+	is_int(resized(1024, 0, 960), 1024);
+	is_int(resized(1024, 0, 961), -EINVAL);
+	is_str(err.msg,
+	       "linux.resources.memory.limit: 1007681536 is more than the 1006632960 bytes that the "
+	       "VM was made for");
+	is_int(resized(320, 256, 256), 320);
+	is_int(resized(320, 256, 257), -EINVAL);
+	is_int(resized(128, 16, 64), 128);
+	// vm.hwConfig may leave the kernel no room of its own.
+	is_int(resized(512, 512, 512), 512);
+	is_int(resized(512, 512, 513), -EINVAL);
+	is_int(resized(512, 500, 510), -EINVAL);
+	is_int(resized(512, 600, 448), 512);
+	is_int(resized(512, 600, 449), -EINVAL);
+	is_int(resized(512, 600, INT64_MAX / (int64_t)MIB), -EINVAL);
+}
+
 int main(void)
 {
 	test_vcpus();
 	test_memory();
 	test_hardware();
 	test_host();
+	test_unified();
+	test_resize();
 	arena_free(&arena);
 	return done();
 }
