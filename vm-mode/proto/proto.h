@@ -47,7 +47,7 @@ enum proto_type {
 	PROTO_STATS,  // answered by FIGURES
 	PROTO_UPDATE, // JSON, linux.resources: answered by DONE or FAILED
 	// vm-mode/proto/figures.h
-	PROTO_TABLE = 32, // proto_table: answered by PROCESSES
+	PROTO_TABLE = 40, // proto_table: answered by PROCESSES
 	PROTO_BALLOON,	  // proto_balloon: of the VMM itself, answered by BALLOONED
 
 	// agent to host
