@@ -25,6 +25,19 @@ static unsigned int vcpus_of(const struct oci_resources *resources, unsigned int
 	return wanted ? (unsigned int)wanted : 1;
 }
 
+static uint64_t whole_mib(uint64_t bytes)
+{
+	bytes = (bytes + MIB - 1) & ~(MIB - 1);
+	return bytes < VM_MEMORY_MIN_BYTES ? VM_MEMORY_MIN_BYTES : bytes;
+}
+
+// What a machine of so much memory has for its container.
+static uint64_t container_part(uint64_t memory_bytes)
+{
+	return memory_bytes - memory_bytes / VM_MAP_PARTS_FULL * VM_MAP_PARTS -
+	       VM_GUEST_OVERHEAD_BYTES;
+}
+
 static uint64_t memory_of(const struct oci_resources *resources)
 {
 	const struct oci_memory *memory = resources ? resources->memory : NULL;
@@ -32,9 +45,13 @@ static uint64_t memory_of(const struct oci_resources *resources)
 
 	// Even a limit of nothing but the largest number means none.
 	if (memory && memory->limit.set && memory->limit.v > 0 &&
-	    (uint64_t)memory->limit.v < LAYOUT_MEMORY_MAX - VM_GUEST_OVERHEAD_BYTES)
+	    (uint64_t)memory->limit.v <= container_part(LAYOUT_MEMORY_MAX)) {
+		const uint64_t parts = VM_MAP_PARTS_FULL - VM_MAP_PARTS;
+
 		bytes = (uint64_t)memory->limit.v + VM_GUEST_OVERHEAD_BYTES;
-	return bytes < VM_MEMORY_MIN_BYTES ? VM_MEMORY_MIN_BYTES : bytes;
+		bytes = (bytes + parts - 1) / parts * VM_MAP_PARTS_FULL;
+	}
+	return whole_mib(bytes);
 }
 
 int vm_size_of(const struct oci_spec *spec, unsigned int cpus, struct vm_size *size,
@@ -59,9 +76,8 @@ int vm_size_of(const struct oci_spec *spec, unsigned int cpus, struct vm_size *s
 				       (unsigned long long)hardware->memory.v,
 				       (unsigned long long)VM_MEMORY_MIN_BYTES,
 				       (unsigned long long)LAYOUT_MEMORY_MAX);
-		size->memory_bytes = hardware->memory.v;
+		size->memory_bytes = whole_mib(hardware->memory.v);
 	}
-	size->memory_bytes = (size->memory_bytes + MIB - 1) & ~(MIB - 1);
 	return 0;
 }
 
@@ -69,10 +85,9 @@ int vm_size_resize(const struct oci_spec *spec, const struct vm_size *made, int6
 		   struct vm_size *size, struct err *err)
 {
 	const struct oci_resources *resources = spec->linux->resources;
-	const struct oci_memory memory = { .limit = { .set = true, .v = limit } };
-	const struct oci_resources wanted = { .memory = (struct oci_memory *)&memory };
 	// What it was made for stays good, also where vm.hwConfig left no room for the kernel.
-	uint64_t most = made->memory_bytes - VM_GUEST_OVERHEAD_BYTES;
+	uint64_t most = container_part(made->memory_bytes);
+	const uint64_t kernel_bytes = made->memory_bytes - most;
 
 	if (resources && resources->memory && resources->memory->limit.v > 0 &&
 	    (uint64_t)resources->memory->limit.v > most &&
@@ -87,7 +102,7 @@ int vm_size_resize(const struct oci_spec *spec, const struct vm_size *made, int6
 			"linux.resources.memory.limit: %lld is more than the %llu bytes that "
 			"the VM was made for",
 			(long long)limit, (unsigned long long)most);
-	const uint64_t bytes = (memory_of(&wanted) + MIB - 1) & ~(MIB - 1);
+	const uint64_t bytes = whole_mib((uint64_t)limit + kernel_bytes);
 	if (bytes < size->memory_bytes)
 		size->memory_bytes = bytes;
 	return 0;

@@ -10,11 +10,15 @@
 
 #include <stdint.h>
 
-// Beside the container: the guest's kernel (it, its page tables, its memory map), and on the host the
-// VMM, the file server, and what the kernel keeps for them.
+// Beside the container: the guest's kernel (it, its page tables, its buffers), and on the host the VMM, the file
+// server, and what the kernel keeps for them.
 #define VM_GUEST_OVERHEAD_BYTES (UINT64_C(64) << 20)
-#define VM_HOST_OVERHEAD_BYTES	(UINT64_C(64) << 20)
-#define VM_HOST_OVERHEAD_PIDS	64 // threads, and processes that stand for those of `exec`
+// The guest's kernel has 64 bytes for each 4 KiB of RAM and of the DAX window, which is half as large
+// (vm-mode/vm.c): of RAM that is 3 parts in 128.
+#define VM_MAP_PARTS	       3
+#define VM_MAP_PARTS_FULL      128
+#define VM_HOST_OVERHEAD_BYTES (UINT64_C(64) << 20)
+#define VM_HOST_OVERHEAD_PIDS  64 // threads, and processes that stand for those of `exec`
 
 #define VM_MEMORY_DEFAULT_BYTES (UINT64_C(1) << 30)
 #define VM_MEMORY_MIN_BYTES	(UINT64_C(128) << 20)

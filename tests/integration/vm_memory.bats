@@ -44,17 +44,17 @@ total_is_below() { [ "$(guest_total_mib)" -lt "$1" ]; }
 	start_container
 	local total
 	total=$(guest_total_mib)
-	# The container's, 64 MiB for its kernel, and 64 for the VMM.
-	assert_eq "$(host_limit_mib)" $((384 + 128))
+	# The container's, 64 MiB for its kernel, 3 parts in 128 for its pages, and 64 MiB for the VMM.
+	assert_eq "$(host_limit_mib)" $((384 + 64 + 11 + 64))
 	moat update --memory 200M "$ID"
 	assert_eq "$(cgroup_value memory.limit)" $((200 << 20))
-	assert_eq "$(host_limit_mib)" $((200 + 128))
+	assert_eq "$(host_limit_mib)" $((200 + 64 + 11 + 64))
 	total_is_below $((total - 180))
 	moat update --memory 300M "$ID"
 	assert_eq "$(cgroup_value memory.limit)" $((300 << 20))
-	assert_eq "$(host_limit_mib)" $((300 + 128))
+	assert_eq "$(host_limit_mib)" $((300 + 64 + 11 + 64))
 	moat update --memory 384M "$ID"
-	assert_eq "$(host_limit_mib)" $((384 + 128))
+	assert_eq "$(host_limit_mib)" $((384 + 64 + 11 + 64))
 	assert_eq "$(guest_total_mib)" "$total"
 	moat update --memory -1 "$ID"
 	assert_eq "$(cgroup_value memory.limit)" -1
@@ -64,11 +64,12 @@ total_is_below() { [ "$(guest_total_mib)" -lt "$1" ]; }
 @test "vm memory: a limit above what the VM was made for is an error, and changes nothing" {
 	config '.linux.resources.memory = {limit: 134217728} | .linux.resources.pids = {limit: 50}'
 	start_container
-	fails 1 'memory.limit: 134217729 is more than the 134217728 bytes that the VM was made for' \
-		moat update --memory 134217729 --pids-limit 20 --cpu-share 500 "$ID"
+	# What is left of the last MiB is the container's, too.
+	fails 1 'memory.limit: 134619137 is more than the 134619136 bytes that the VM was made for' \
+		moat update --memory 134619137 --pids-limit 20 --cpu-share 500 "$ID"
 	assert_eq "$(cgroup_value memory.limit)" 134217728
 	assert_eq "$(cgroup_value pids.limit)" 50
-	assert_eq "$(host_limit_mib)" $((128 + 128))
+	assert_eq "$(host_limit_mib)" $((128 + 64 + 5 + 64))
 	moat update --memory 128M "$ID"
 }
 
@@ -80,7 +81,7 @@ total_is_below() { [ "$(guest_total_mib)" -lt "$1" ]; }
 	echo '{"cpu": {"shares": 500}, "memory": {"limit": 67108864}, "unified": {"memory.oom.group": "7"}}' >"$T/resources.json"
 	fails 1 'memory.oom.group' moat update -r "$T/resources.json" "$ID"
 	assert_eq "$(host_cgroup_file cpu cpu.weight)" "$before"
-	assert_eq "$(host_limit_mib)" $((128 + 128))
+	assert_eq "$(host_limit_mib)" $((128 + 64 + 5 + 64))
 	assert_eq "$(cgroup_value memory.limit)" 134217728
 }
 

@@ -62,15 +62,16 @@ static void test_memory(void)
 	is_int(size_of(NULL, NULL, 1), 0);
 	is_int((long long)size.memory_bytes, VM_MEMORY_DEFAULT_BYTES);
 	is_int(memory_mib(-1), 1024);
-	is_int(memory_mib(256 * (int64_t)MIB), 256 + 64);
-	is_int(memory_mib(256 * (int64_t)MIB + 1), 256 + 64 + 1);
+	is_int(memory_mib(256 * (int64_t)MIB), (256 + 64) * 128 / 125 + 1);
+	is_int(memory_mib(186 * (int64_t)MIB), 256);
+	is_int(memory_mib(186 * (int64_t)MIB + 1), 256 + 1);
 	is_int(memory_mib(1), 128);
 	is_int(memory_mib(INT64_MAX), 1024);
 	is_int(memory_mib(INT64_MAX & ~INT64_C(4095)), 1024);
 	// The most that fits, and one more.
-	is_int(memory_mib((int64_t)(LAYOUT_MEMORY_MAX - VM_GUEST_OVERHEAD_BYTES) - 1),
-	       LAYOUT_MEMORY_MAX / MIB);
-	is_int(memory_mib((int64_t)(LAYOUT_MEMORY_MAX - VM_GUEST_OVERHEAD_BYTES)), 1024);
+	const int64_t most = (int64_t)(LAYOUT_MEMORY_MAX / 128 * 125 - VM_GUEST_OVERHEAD_BYTES);
+	is_int(memory_mib(most), LAYOUT_MEMORY_MAX / MIB);
+	is_int(memory_mib(most + 1), 1024);
 }
 
 static int hardware(uint32_t vcpus_wanted, uint64_t memory)
@@ -118,7 +119,7 @@ static int64_t host_pids(int64_t limit)
 
 static void test_host(void)
 {
-	const int64_t whole = 256 + 64 + 64;
+	const int64_t whole = 328 + 64;
 
 	ok(!vm_size_resources(NULL, &size, &arena), "no limits stay none");
 	is_int(host_memory(256 * (int64_t)MIB, 0)->limit.v, whole * (int64_t)MIB);
@@ -168,24 +169,24 @@ static int64_t resized(uint64_t made, int64_t limit, int64_t wanted)
 
 static void test_resize(void)
 {
-	is_int(resized(1024, 0, 256), 256 + 64);
+	is_int(resized(1024, 0, 256), 256 + 64 + 24);
 	is_int(size.vcpus, 2);
 	is_int(resized(1024, 0, 1), 128);
 	is_int(resized(1024, 0, -1), 1024);
-	is_int(resized(1024, 0, 960), 1024);
-	is_int(resized(1024, 0, 961), -EINVAL);
+	is_int(resized(1024, 0, 936), 1024);
+	is_int(resized(1024, 0, 937), -EINVAL);
 	is_str(err.msg,
-	       "linux.resources.memory.limit: 1007681536 is more than the 1006632960 bytes that the "
+	       "linux.resources.memory.limit: 982515712 is more than the 981467136 bytes that the "
 	       "VM was made for");
-	is_int(resized(320, 256, 256), 320);
-	is_int(resized(320, 256, 257), -EINVAL);
-	is_int(resized(128, 16, 64), 128);
+	is_int(resized(328, 256, 256), 328);
+	is_int(resized(328, 256, 257), -EINVAL);
+	is_int(resized(128, 16, 61), 128);
 	// vm.hwConfig may leave the kernel no room of its own.
 	is_int(resized(512, 512, 512), 512);
 	is_int(resized(512, 512, 513), -EINVAL);
 	is_int(resized(512, 500, 510), -EINVAL);
-	is_int(resized(512, 600, 448), 512);
-	is_int(resized(512, 600, 449), -EINVAL);
+	is_int(resized(512, 600, 436), 512);
+	is_int(resized(512, 600, 437), -EINVAL);
 	is_int(resized(512, 600, INT64_MAX / (int64_t)MIB), -EINVAL);
 }
 
