@@ -172,6 +172,10 @@ int cgroup_sub_of(const struct cgroup *cgroup, pid_t pid, struct arena *arena, c
 // leaves it. With the systemd driver the unit's properties change too.
 int cgroup_update(struct cgroup *cgroup, const struct oci_resources *resources, struct err *err);
 
+// Takes back what the last cgroup_update() has changed, but for v2's device rules, which have no old value;
+// for who has more to change than the cgroup, and failed there. What can't be undone is warned of.
+void cgroup_update_undo(struct cgroup *cgroup);
+
 // Freezes (or thaws) all processes, and waits (bounded: -ETIMEDOUT, and thawed again) until the
 // kernel says that it is done. -ENOTSUP where there is no freezer.
 int cgroup_freeze(const struct cgroup *cgroup, bool frozen, struct err *err);
@@ -242,6 +246,13 @@ struct cgroup_stats {
 // kernel hasn't got leaves its figures zero.
 int cgroup_stats(const struct cgroup *cgroup, struct arena *arena, struct cgroup_stats *stats,
 		 struct err *err);
+
+// The figures as bytes, for another moat (of the same build) to read: adds them to `out`, and reads
+// them into `arena`, from whoever has sent them: a name in them is one that may stand in JSON. -EPROTO: that
+// isn't what was written.
+void cgroup_stats_pack(const struct cgroup_stats *stats, struct text *out);
+int cgroup_stats_unpack(const char *bytes, size_t len, struct arena *arena,
+			struct cgroup_stats *stats, struct err *err);
 
 // Watches for the out-of-memory killer. The descriptor becomes readable (POLLIN) when something has
 // happened; cgroup_oom_read() then tells what: 1 it has struck, 0 it has not, -ENODEV the cgroup

@@ -60,6 +60,7 @@ struct cgroup {
 	struct arena arena; // holds all of it
 	enum cgroup_driver driver;
 	struct places places;
+	struct places before;	 // what the last update has changed
 	const struct unit *unit; // of the systemd driver; NULL: none
 	pid_t keeper;		 // that keeps the unit from ending (cgroups/keeper.h); 0: none
 };

@@ -246,6 +246,7 @@ int cgroup_update(struct cgroup *cgroup, const struct oci_resources *resources, 
 	const struct place *v1_cpu = place_find(&cgroup->places, "cpu", NULL);
 	int ret;
 
+	cgroup->before.n = 0;
 	if (cgroup->places.n == 0)
 		return 0;
 	for (size_t i = 0; i < cgroup->places.n; i++) {
@@ -272,8 +273,16 @@ int cgroup_update(struct cgroup *cgroup, const struct oci_resources *resources, 
 		ret = narrow_device_writes(devices, &cgroup->arena, err);
 	if (ret < 0)
 		return ret;
-	const struct places before = plan_back(&cgroup->places, &cgroup->arena);
+	cgroup->before = plan_back(&cgroup->places, &cgroup->arena);
 	// First, so that what systemd writes now, in round numbers, is written over.
 	ret = tell_systemd(cgroup, &cgroup->places, true, err);
-	return ret < 0 ? ret : write_places(cgroup, &before, err);
+	return ret < 0 ? ret : write_places(cgroup, &cgroup->before, err);
+}
+
+void cgroup_update_undo(struct cgroup *cgroup)
+{
+	tell_systemd_back(cgroup, &cgroup->before);
+	for (size_t i = cgroup->before.n; i > 0; i--)
+		write_back(&cgroup->before.v[i - 1], &cgroup->arena);
+	cgroup->before.n = 0;
 }

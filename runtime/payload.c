@@ -41,6 +41,8 @@ const struct payload_verbs *payload_verbs_of(const struct container *container)
 		.watch_oom = verbs_vm_watch_oom,
 		.hear_oom = verbs_vm_hear_oom,
 		.recall = verbs_vm_recall,
+		.processes = verbs_vm_processes,
+		.stats = verbs_vm_stats,
 	};
 	const char *mode = container->state.mode;
 

@@ -12,11 +12,13 @@
 #include <sys/types.h>
 
 struct arena;
+struct cgroup_stats;
 struct creation;
 struct container;
 struct execution_ops;
 struct oci_resources;
 struct oci_spec;
+struct process_row;
 
 // Of a creation, in the order in which they are called; NULL: nothing to do. They refer to what is the
 // payload's own by creation->guest.
@@ -61,10 +63,9 @@ struct payload_verbs {
 	// Sends a signal to the program, or to all processes. NULL: they are the host's.
 	int (*signal)(const struct container *container, int sig, bool all, struct err *err);
 
-	// Changes the limits that hold in the guest; *host is the part for the host's cgroup. NULL: all
-	// of it is.
-	int (*update)(const struct container *container, const struct oci_resources *resources,
-		      const struct oci_resources **host, struct err *err);
+	// Changes limits: all of those given, or none. NULL: they are the cgroup's.
+	int (*update)(struct container *container, const struct oci_resources *resources,
+		      struct err *err);
 
 	// The processes, by the pids that the container itself knows, ascending, in `arena`. NULL:
 	// those of the cgroup.
@@ -79,6 +80,15 @@ struct payload_verbs {
 
 	// Adds to container->state what the container itself has left, in its arena. NULL: nothing.
 	void (*recall)(struct container *container);
+
+	// The same, for a table (runtime/process_table.h).
+	int (*processes)(const struct container *container, struct arena *arena,
+			 struct process_row **rows, size_t *n, struct err *err);
+
+	// What cgroup_stats() would tell. NULL: the cgroup's figures are the container's. -EBUSY: it is
+	// paused.
+	int (*stats)(const struct container *container, struct arena *arena,
+		     struct cgroup_stats *stats, struct err *err);
 };
 
 extern const struct payload_ops payload_process, payload_vm;

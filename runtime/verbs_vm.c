@@ -2,11 +2,9 @@
 
 #include "base/log.h"
 #include "base/scope.h"
-#include "base/str.h"
-#include "vm-mode/agent_config.h"
 #include "vm-mode/control/client.h"
 #include "vm-mode/journal.h"
-#include "vm-mode/split.h"
+#include "vm-mode/proto/figures.h"
 
 #include <stdlib.h>
 
@@ -24,14 +22,19 @@ static int ask_now(const struct container *container, const struct vm_client_req
 	return sock < 0 ? sock : vm_client_ask(sock, request, want, answer, err);
 }
 
-static int ask(const struct container *container, const struct vm_client_request *request,
-	       uint32_t want, struct vm_client_answer *answer, struct err *err)
+int verbs_vm_require_unpaused(const struct container *container, struct err *err)
 {
 	int paused = is_paused(container, err);
 
-	if (paused != 0)
-		return paused < 0 ? paused : err_set(err, EBUSY, "the container is paused");
-	return ask_now(container, request, want, answer, err);
+	return paused > 0 ? err_set(err, EBUSY, "the container is paused") : paused;
+}
+
+int verbs_vm_ask(const struct container *container, const struct vm_client_request *request,
+		 uint32_t want, struct vm_client_answer *answer, struct err *err)
+{
+	int ret = verbs_vm_require_unpaused(container, err);
+
+	return ret < 0 ? ret : ask_now(container, request, want, answer, err);
 }
 
 // It stays with the socket, as a signal stays with a process that is paused.
@@ -62,24 +65,6 @@ int verbs_vm_signal(const struct container *container, int sig, bool all, struct
 	return ret < 0 ? ret : 0;
 }
 
-int verbs_vm_update(const struct container *container, const struct oci_resources *resources,
-		    const struct oci_resources **host, struct err *err)
-{
-	struct oci_resources *rest = arena_new(container->arena, struct oci_resources, 1);
-	scope_text struct text json = { 0 };
-	struct vm_client_answer *answer = arena_new(container->arena, struct vm_client_answer, 1);
-
-	agent_resources_write(vm_split_resources(resources, container->arena), &json);
-	const struct vm_client_request request = { .type = PROTO_UPDATE,
-						   .payload = json.str,
-						   .len = (uint32_t)json.len };
-	*rest = *resources;
-	rest->memory = NULL;
-	rest->pids = NULL;
-	*host = rest;
-	return ask(container, &request, PROTO_DONE, answer, err);
-}
-
 static int compare_pids(const void *a, const void *b)
 {
 	const pid_t *first = a, *second = b;
@@ -92,7 +77,7 @@ int verbs_vm_pids(const struct container *container, struct arena *arena, pid_t 
 {
 	const struct vm_client_request request = { .type = PROTO_PS };
 	struct vm_client_answer *answer = arena_new(arena, struct vm_client_answer, 1);
-	int ret = ask(container, &request, PROTO_PIDS, answer, err);
+	int ret = verbs_vm_ask(container, &request, PROTO_PIDS, answer, err);
 
 	if (ret < 0)
 		return ret;
@@ -147,4 +132,73 @@ void verbs_vm_recall(struct container *container)
 			};
 	if (*journal->error)
 		state->error = journal->error;
+}
+
+// Adds what the guest tells of its processes with pids after `*after`, which becomes the last one's; 0 when there
+// are no more. The client has checked it.
+static int add_processes(const struct container *container, struct arena *arena, uint32_t *after,
+			 struct text *rows, struct err *err)
+{
+	const struct proto_table table = { .after = *after };
+	const struct vm_client_request request = { .type = PROTO_TABLE,
+						   .payload = &table,
+						   .len = sizeof(table) };
+	struct vm_client_answer *answer = arena_new(arena, struct vm_client_answer, 1);
+	struct proto_process process;
+	const char *command;
+	int ret = verbs_vm_ask(container, &request, PROTO_PROCESSES, answer, err);
+
+	if (ret < 0)
+		return ret;
+	const uint32_t before = *after;
+	*after = 0;
+	for (size_t at = 0, n; at < answer->header.len; at += n) {
+		n = proto_process_read(answer->payload + at, answer->header.len - at, &process,
+				       &command);
+		if (process.pid <= before)
+			return err_set(err, EPROTO, "the guest tells of its processes twice");
+		const struct process_row row = {
+			.pid = process.pid,
+			.ppid = process.ppid,
+			.uid = process.uid,
+			.tty = process.tty,
+			.age_ms = process.age_ms,
+			.cpu_ms = process.cpu_ms,
+			.command = arena_strndup(arena, command, process.command_len),
+		};
+		text_add(rows, (const char *)&row, sizeof(row));
+		*after = process.pid;
+	}
+	return 0;
+}
+
+int verbs_vm_processes(const struct container *container, struct arena *arena,
+		       struct process_row **rows, size_t *n, struct err *err)
+{
+	scope_text struct text bytes = { 0 };
+	uint32_t after = 0;
+
+	do {
+		int ret = add_processes(container, arena, &after, &bytes, err);
+
+		if (ret < 0)
+			return ret;
+	} while (after);
+	*n = bytes.len / sizeof(**rows);
+	*rows = arena_new(arena, struct process_row, *n);
+	if (*n)
+		memcpy(*rows, bytes.str, bytes.len);
+	return 0;
+}
+
+int verbs_vm_stats(const struct container *container, struct arena *arena,
+		   struct cgroup_stats *stats, struct err *err)
+{
+	const struct vm_client_request request = { .type = PROTO_STATS };
+	struct vm_client_answer *answer = arena_new(arena, struct vm_client_answer, 1);
+	int ret = verbs_vm_ask(container, &request, PROTO_FIGURES, answer, err);
+
+	if (ret < 0)
+		return ret;
+	return cgroup_stats_unpack(answer->payload, answer->header.len, arena, stats, err);
 }

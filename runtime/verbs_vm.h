@@ -1,19 +1,27 @@
 // verbs_vm: what verbs ask of the VMM of a container in VM mode: struct payload_verbs (runtime/payload.h).
+//
+// A VMM that is paused answers when it goes on, which may be never: all but signals are refused then.
 #pragma once
 
 #include "base/arena.h"
 #include "base/err.h"
 #include "oci-spec/types.h"
 #include "runtime/container.h"
+#include "runtime/process_table.h"
 
 #include <sys/types.h>
+
+struct vm_client_answer;
+struct vm_client_request;
 
 // -ESRCH: `container not running`, as without a VM.
 int verbs_vm_signal(const struct container *container, int sig, bool all, struct err *err);
 
-// The VM itself stays as large as it was made: limits on memory and pids change in the guest alone.
-int verbs_vm_update(const struct container *container, const struct oci_resources *resources,
-		    const struct oci_resources **host, struct err *err);
+// runtime/update_vm.c. -EINVAL: a limit on memory for which the machine was made too small. (More processor time
+// than its vCPUs can use is only warned of: that limit is kept, and harms nobody. A limit on memory that the
+// container could not reach would end it below what it was promised.)
+int verbs_vm_update(struct container *container, const struct oci_resources *resources,
+		    struct err *err);
 
 int verbs_vm_pids(const struct container *container, struct arena *arena, pid_t **pids, size_t *n,
 		  struct err *err);
@@ -24,3 +32,16 @@ int verbs_vm_hear_oom(int fd, struct err *err);
 
 // From its journal (vm-mode/journal.h).
 void verbs_vm_recall(struct container *container);
+int verbs_vm_processes(const struct container *container, struct arena *arena,
+		       struct process_row **rows, size_t *n, struct err *err);
+int verbs_vm_stats(const struct container *container, struct arena *arena,
+		   struct cgroup_stats *stats, struct err *err);
+
+// ---- what they share ----
+
+// -EBUSY: it is paused.
+int verbs_vm_require_unpaused(const struct container *container, struct err *err);
+
+// Connects, asks for an answer of type `want`, and closes. -EBUSY: it is paused.
+int verbs_vm_ask(const struct container *container, const struct vm_client_request *request,
+		 uint32_t want, struct vm_client_answer *answer, struct err *err);

@@ -103,7 +103,7 @@ static const uint32_t main_ioctls[] = {
 	TCSETSF,
 	TIOCGWINSZ,
 };
-static const uint32_t vcpu_ioctls[] = { KVM_RUN, KVM_GET_REGS, KVM_GET_SREGS,
+static const uint32_t vcpu_ioctls[] = { KVM_RUN, KVM_GET_REGS, KVM_GET_SREGS, KVM_KVMCLOCK_CTRL,
 					TCGETS,	 TCSETS,       TIOCGWINSZ };
 
 #define FILTER_MAX 256

@@ -1,5 +1,6 @@
 #include "vm-mode/size.h"
 
+#include "base/str.h"
 #include "vm-mode/machine/layout.h"
 
 #define MIB		 (UINT64_C(1) << 20)
@@ -24,6 +25,19 @@ static unsigned int vcpus_of(const struct oci_resources *resources, unsigned int
 	return wanted ? (unsigned int)wanted : 1;
 }
 
+static uint64_t whole_mib(uint64_t bytes)
+{
+	bytes = (bytes + MIB - 1) & ~(MIB - 1);
+	return bytes < VM_MEMORY_MIN_BYTES ? VM_MEMORY_MIN_BYTES : bytes;
+}
+
+// What a machine of so much memory has for its container.
+static uint64_t container_part(uint64_t memory_bytes)
+{
+	return memory_bytes - memory_bytes / VM_MAP_PARTS_FULL * VM_MAP_PARTS -
+	       VM_GUEST_OVERHEAD_BYTES;
+}
+
 static uint64_t memory_of(const struct oci_resources *resources)
 {
 	const struct oci_memory *memory = resources ? resources->memory : NULL;
@@ -31,9 +45,13 @@ static uint64_t memory_of(const struct oci_resources *resources)
 
 	// Even a limit of nothing but the largest number means none.
 	if (memory && memory->limit.set && memory->limit.v > 0 &&
-	    (uint64_t)memory->limit.v < LAYOUT_MEMORY_MAX - VM_GUEST_OVERHEAD_BYTES)
+	    (uint64_t)memory->limit.v <= container_part(LAYOUT_MEMORY_MAX)) {
+		const uint64_t parts = VM_MAP_PARTS_FULL - VM_MAP_PARTS;
+
 		bytes = (uint64_t)memory->limit.v + VM_GUEST_OVERHEAD_BYTES;
-	return bytes < VM_MEMORY_MIN_BYTES ? VM_MEMORY_MIN_BYTES : bytes;
+		bytes = (bytes + parts - 1) / parts * VM_MAP_PARTS_FULL;
+	}
+	return whole_mib(bytes);
 }
 
 int vm_size_of(const struct oci_spec *spec, unsigned int cpus, struct vm_size *size,
@@ -58,9 +76,35 @@ int vm_size_of(const struct oci_spec *spec, unsigned int cpus, struct vm_size *s
 				       (unsigned long long)hardware->memory.v,
 				       (unsigned long long)VM_MEMORY_MIN_BYTES,
 				       (unsigned long long)LAYOUT_MEMORY_MAX);
-		size->memory_bytes = hardware->memory.v;
+		size->memory_bytes = whole_mib(hardware->memory.v);
 	}
-	size->memory_bytes = (size->memory_bytes + MIB - 1) & ~(MIB - 1);
+	return 0;
+}
+
+int vm_size_resize(const struct oci_spec *spec, const struct vm_size *made, int64_t limit,
+		   struct vm_size *size, struct err *err)
+{
+	const struct oci_resources *resources = spec->linux->resources;
+	// What it was made for stays good, also where vm.hwConfig left no room for the kernel.
+	uint64_t most = container_part(made->memory_bytes);
+	const uint64_t kernel_bytes = made->memory_bytes - most;
+
+	if (resources && resources->memory && resources->memory->limit.v > 0 &&
+	    (uint64_t)resources->memory->limit.v > most &&
+	    (uint64_t)resources->memory->limit.v <= made->memory_bytes)
+		most = (uint64_t)resources->memory->limit.v;
+	*size = *made;
+	if (limit < 0)
+		return 0;
+	if ((uint64_t)limit > most)
+		return err_set(
+			err, EINVAL,
+			"linux.resources.memory.limit: %lld is more than the %llu bytes that "
+			"the VM was made for",
+			(long long)limit, (unsigned long long)most);
+	const uint64_t bytes = whole_mib((uint64_t)limit + kernel_bytes);
+	if (bytes < size->memory_bytes)
+		size->memory_bytes = bytes;
 	return 0;
 }
 
@@ -80,6 +124,13 @@ static struct oci_memory *host_memory(const struct oci_memory *memory, const str
 	return host;
 }
 
+// Amounts of the container's own, which would be too small for the VM.
+static bool is_for_guest(const char *file)
+{
+	return str_starts(file, "pids.") ||
+	       (str_starts(file, "memory.") && !str_starts(file, "memory.swap."));
+}
+
 const struct oci_resources *vm_size_resources(const struct oci_resources *resources,
 					      const struct vm_size *size, struct arena *arena)
 {
@@ -90,6 +141,11 @@ const struct oci_resources *vm_size_resources(const struct oci_resources *resour
 	*host = *resources;
 	if (resources->memory)
 		host->memory = host_memory(resources->memory, size, arena);
+	host->unified.v = arena_new(arena, struct oci_pair, resources->unified.n);
+	host->unified.n = 0;
+	for (size_t i = 0; i < resources->unified.n; i++)
+		if (!is_for_guest(resources->unified.v[i].key))
+			host->unified.v[host->unified.n++] = resources->unified.v[i];
 	if (resources->pids && resources->pids->limit.set && resources->pids->limit.v > 0) {
 		host->pids = arena_new(arena, struct oci_pids, 1);
 		*host->pids = *resources->pids;

@@ -10,11 +10,15 @@
 
 #include <stdint.h>
 
-// Beside the container: the guest's kernel (it, its page tables, its memory map), and on the host the
-// VMM, the file server, and what the kernel keeps for them.
+// Beside the container: the guest's kernel (it, its page tables, its buffers), and on the host the VMM, the file
+// server, and what the kernel keeps for them.
 #define VM_GUEST_OVERHEAD_BYTES (UINT64_C(64) << 20)
-#define VM_HOST_OVERHEAD_BYTES	(UINT64_C(64) << 20)
-#define VM_HOST_OVERHEAD_PIDS	64 // threads, and processes that stand for those of `exec`
+// The guest's kernel has 64 bytes for each 4 KiB of RAM and of the DAX window, which is half as large
+// (vm-mode/vm.c): of RAM that is 3 parts in 128.
+#define VM_MAP_PARTS	       3
+#define VM_MAP_PARTS_FULL      128
+#define VM_HOST_OVERHEAD_BYTES (UINT64_C(64) << 20)
+#define VM_HOST_OVERHEAD_PIDS  64 // threads, and processes that stand for those of `exec`
 
 #define VM_MEMORY_DEFAULT_BYTES (UINT64_C(1) << 30)
 #define VM_MEMORY_MIN_BYTES	(UINT64_C(128) << 20)
@@ -29,6 +33,11 @@ struct vm_size {
 // -EINVAL: hwConfig asks for what can't be.
 int vm_size_of(const struct oci_spec *spec, unsigned int cpus, struct vm_size *size,
 	       struct err *err);
+
+// The size to which a VM that was made for `spec` is brought by a new limit: by its balloon, and so never above
+// what it was made with. A limit below 0 is none. -EINVAL: the limit is more than the machine has memory for.
+int vm_size_resize(const struct oci_spec *spec, const struct vm_size *made, int64_t limit,
+		   struct vm_size *size, struct err *err);
 
 // The limits of the cgroup on the host, in `arena`: the spec's, with memory and pids for the VM as
 // a whole. NULL gives NULL.

@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "vm-mode/control/control.h"
 #include "vm-mode/control/session.h"
+#include "vm-mode/devices/balloon.h"
 #include "vm-mode/devices/console.h"
 #include "vm-mode/devices/rng.h"
 #include "vm-mode/devices/vsock.h"
@@ -45,7 +46,7 @@ struct vm {
 	int journal;
 	bool reached[VM_STAGES];
 	struct machine *machine;
-	struct device *console;
+	struct device *console, *balloon;
 	struct vsock *vsock;
 	struct fs_window window;
 	struct session *session;
@@ -151,6 +152,23 @@ static void get_console_tail(void *user, char *text, size_t size)
 	console_tail(((struct vm *)user)->console, text, size);
 }
 
+// What `update` asks of the machine.
+static void on_balloon(void *user, uint64_t target, struct proto_ballooned *answer)
+{
+	struct vm *vm = user;
+
+	if (target != PROTO_BALLOON_KEEP)
+		balloon_set_target(vm->balloon, target < vm->config.memory_bytes ?
+							target :
+							vm->config.memory_bytes);
+	*answer = (struct proto_ballooned){
+		.target_bytes = balloon_target(vm->balloon),
+		.given_bytes = balloon_actual(vm->balloon),
+		.vcpus = vm->config.vcpus,
+		.driver = vm->balloon->started,
+	};
+}
+
 static const struct session_events events = {
 	.changed = on_session,
 	.oom = on_oom,
@@ -201,7 +219,9 @@ static int add_devices(struct vm *vm, struct err *err)
 	    rng_create(&rng, err) < 0 ||
 	    machine_add_device(vm->machine, rng, "rng", false, err) < 0 ||
 	    vsock_create(&vm->vsock, err) < 0 ||
-	    machine_add_device(vm->machine, vsock_device(vm->vsock), "vsock", false, err) < 0)
+	    machine_add_device(vm->machine, vsock_device(vm->vsock), "vsock", false, err) < 0 ||
+	    balloon_create(&vm->balloon, err) < 0 ||
+	    machine_add_device(vm->machine, vm->balloon, "balloon", false, err) < 0)
 		return -err->code;
 	return add_root(vm, err);
 }
@@ -241,6 +261,8 @@ static int open_session(struct vm *vm, struct err *err)
 		.session = vm->session,
 		.owner = listener_of(config->fds[VM_FD_CONTROL]),
 		.listen_fd = take_fd(&config->fds[VM_FD_CONTROL]),
+		.balloon = on_balloon,
+		.user = vm,
 	};
 	return control_create(&control, &vm->control, err);
 }

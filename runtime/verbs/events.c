@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define ENDING_MS 1000
+
 struct settings {
 	const char *interval;
 	bool stats;
@@ -178,10 +180,12 @@ static int parse_interval(const char *text, int *ms, struct err *err)
 
 static int print_stats(const struct container *container, struct err *err)
 {
+	const struct payload_verbs *verbs = payload_verbs_of(container);
 	scope_arena struct arena arena = { 0 };
 	struct cgroup_stats stats = { 0 };
 
-	if (cgroup_stats(container->cgroup, &arena, &stats, err) < 0)
+	if (verbs->stats ? verbs->stats(container, &arena, &stats, err) < 0 :
+			   cgroup_stats(container->cgroup, &arena, &stats, err) < 0)
 		return -err->code;
 	print_event("stats", container->state.id, &stats);
 	return 0;
@@ -238,6 +242,9 @@ static int watch(const struct container *container, int interval_ms, struct err 
 			print_event("oom", container->state.id, NULL);
 		else if (ready == 0)
 			ret = print_stats(container, err);
+		// There are none of a VM that is paused, or about to end.
+		if (ret == -EBUSY || (ret < 0 && poll(fds, 1, ENDING_MS) == 1))
+			ret = 0;
 		ret = ret > 0 ? 0 : ret;
 	}
 	if (oom)

@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "runtime/container.h"
 #include "runtime/payload.h"
+#include "runtime/process_table.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -125,16 +126,31 @@ static int print_table(const struct pids *pids, char *const *ps_options, struct 
 }
 
 // The host's ps knows nothing of the guest's processes.
-static int print_guest(const struct pids *pids, bool json)
+static int print_guest_table(const struct container *container, char *const *ps_options,
+			     struct arena *arena, struct err *err)
 {
-	if (json) {
-		print_json(pids);
-		return 0;
-	}
-	puts("PID");
-	for (size_t i = 0; i < pids->n; i++)
-		printf("%d\n", pids->v[i]);
+	scope_text struct text table = { 0 };
+	struct process_row *rows = NULL;
+	size_t n = 0;
+
+	if (payload_verbs_of(container)->processes(container, arena, &rows, &n, err) < 0 ||
+	    process_table(rows, n, ps_options, time(NULL), &table, err) < 0)
+		return -err->code;
+	fputs(table.str, stdout);
 	return 0;
+}
+
+static int find_pids(const struct container *container, struct arena *arena, struct pids *pids,
+		     struct err *err)
+{
+	const struct payload_verbs *verbs = payload_verbs_of(container);
+
+	if (verbs->pids)
+		return verbs->pids(container, arena, &pids->v, &pids->n, err);
+	if (!container->cgroup)
+		return err_set(err, ENOTSUP, "container %s has no cgroup, which ps needs",
+			       container->state.id);
+	return cgroup_pids(container->cgroup, arena, &pids->v, &pids->n, err);
 }
 
 static int run(const struct runtime *rt, const void *untyped, const struct option_rest *rest,
@@ -150,16 +166,9 @@ static int run(const struct runtime *rt, const void *untyped, const struct optio
 	if (container_open(rt, rest->argv[0], CONTAINER_LOOK, &container, err) < 0 ||
 	    container_open_cgroup(&container, err) < 0)
 		return -err->code;
-	const struct payload_verbs *verbs = payload_verbs_of(&container);
-	if (verbs->pids) {
-		if (verbs->pids(&container, rt->arena, &pids.v, &pids.n, err) < 0)
-			return -err->code;
-		return print_guest(&pids, json);
-	}
-	if (!container.cgroup)
-		return err_set(err, ENOTSUP, "container %s has no cgroup, which ps needs",
-			       rest->argv[0]);
-	if (cgroup_pids(container.cgroup, rt->arena, &pids.v, &pids.n, err) < 0)
+	if (!json && payload_verbs_of(&container)->processes)
+		return print_guest_table(&container, rest->argv + 1, rt->arena, err);
+	if (find_pids(&container, rt->arena, &pids, err) < 0)
 		return -err->code;
 	if (!json)
 		return print_table(&pids, rest->argv + 1, rt->arena, err);

@@ -232,9 +232,8 @@ static int run(const struct runtime *rt, const void *untyped, const struct optio
 	if (!container.cgroup)
 		return err_set(err, ENOTSUP, "container %s has no cgroup to update", rest->argv[0]);
 	const struct payload_verbs *verbs = payload_verbs_of(&container);
-	if (verbs->update && verbs->update(&container, resources, &resources, err) < 0)
-		return -err->code;
-	return cgroup_update(container.cgroup, resources, err);
+	return verbs->update ? verbs->update(&container, resources, err) :
+			       cgroup_update(container.cgroup, resources, err);
 }
 
 const struct verb verb_update = {

@@ -117,7 +117,7 @@ static void say(void)
 		header.len = sizeof(struct proto_exit);
 		break;
 	case PROTO_FIGURES:
-		header.len = sizeof(struct proto_figures);
+		header.len = 1;
 		break;
 	case PROTO_PIDS:
 		header.len = next() * 256U;

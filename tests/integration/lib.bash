@@ -250,6 +250,7 @@ fails() {
 # requires_moat REASON: the behaviour goes beyond the runtimes that may stand in for moat.
 requires_moat() { [ "$RUNTIME" = moat ] || skip "$RUNTIME lacks: $1"; }
 
+requires_vm() { [ "$MOAT_MODE" = vm ] || skip "not in a VM: $1"; }
 skip_in_vm() { [ "$MOAT_MODE" != vm ] || skip "in a VM: $1"; }
 
 requires_cgroup_v1() { [ "$CGROUPS" = v1 ] || skip "host has cgroup v2"; }
@@ -335,12 +336,34 @@ cgroup_dir() {
 	echo "$mount$path"
 }
 
-# cgroup_file CONTROLLER FILE: the content of a file of the container's cgroup.
-cgroup_file() { cat "$(cgroup_dir "$1")/$2"; }
+# cgroup_file CONTROLLER FILE: the content of a file of the container's cgroup: in VM mode of the guest's, if
+# the guest keeps that limit.
+cgroup_file() {
+	case $MOAT_MODE/$2 in
+		vm/memory.swap.*) host_cgroup_file "$@" ;;
+		vm/cpu.* | vm/memory.* | vm/pids.*) moat exec "$ID" cat "/sys/fs/cgroup/$2" ;;
+		*) host_cgroup_file "$@" ;;
+	esac
+}
+
+host_cgroup_file() { cat "$(cgroup_dir "$1")/$2"; }
 
 # cgroup_value KEY: a limit by its name in the spec, in the spec's units, from v1 or v2 files; -1
 # means without limit.
-cgroup_value() { "cgroup_value_$CGROUPS" "$1" | sed 's/^max$/-1/'; }
+cgroup_value() {
+	local of=$CGROUPS
+	[ "$MOAT_MODE" = container ] || of=vm
+	"cgroup_value_$of" "$1" | sed 's/^max$/-1/'
+}
+
+# Without a process in the guest where that can be: it may have little memory, or not be started.
+cgroup_value_vm() {
+	case $1 in
+		memory.limit) moat events --stats "$ID" | jq .data.memory.usage.limit | sed 's/^18446744073709551615$/max/' ;;
+		pids.limit) moat events --stats "$ID" | jq .data.pids.limit | sed 's/^0$/max/' ;;
+		*) cgroup_value_v2 "$1" ;;
+	esac
+}
 
 cgroup_value_v1() {
 	case $1 in
@@ -364,7 +387,7 @@ cgroup_value_v2() {
 		memory.limit) cgroup_file memory memory.max ;;
 		memory.reservation) cgroup_file memory memory.low ;;
 		memory.swap)
-			limit=$(cgroup_file memory memory.max)
+			limit=$(cgroup_value memory.limit)
 			swap=$(cgroup_file memory memory.swap.max)
 			[ "$swap" = max ] && echo max || echo $((limit + swap))
 			;;

@@ -153,6 +153,20 @@ holds_processes() { [ "$(moat ps -f json "$ID" | jq length)" = "$1" ]; }
 	assert_eq "$(wc -l <<<"$output")" 2
 }
 
+@test "ps: a guest's table has the columns that are asked for" {
+	requires_vm "the host's ps has them all"
+	set_args sh -c 'sleep 500 & wait'
+	start_container
+	wait_for 5 holds_processes 2
+	attempt moat ps "$ID" -e -o pid,ppid,user,args
+	assert_status 0
+	assert_eq "$output" "    PID    PPID USER     COMMAND
+      1       0 0        sh -c sleep 500 & wait
+      2       1 0        sleep 500"
+	fails 1 'option `aux`' moat ps "$ID" aux
+	fails 1 'no column `comm`' moat ps "$ID" -o comm
+}
+
 @test "ps: of a created container shows its one process, of a stopped one none" {
 	create_container
 	assert_eq "$(moat ps -f json "$ID" | jq length)" 1

@@ -41,6 +41,32 @@ count_passes() { [ "$(count)" -gt "$1" ]; }
 	assert_eq "$(container_status)" paused
 }
 
+@test "pause: what can't be asked of a paused VM is refused at once" {
+	requires_vm "only a process can't be executed"
+	start_container
+	moat pause "$ID"
+	fails 1 'is paused' moat ps "$ID"
+	fails 1 'is paused' moat ps --format json "$ID"
+	fails 1 'is paused' moat events --stats "$ID"
+	fails 1 'is paused' moat update --pids-limit 9 "$ID"
+	fails 255 'paused' moat exec "$ID" true
+	assert_eq "$(container_status)" paused
+	moat resume "$ID"
+	in_exec true
+}
+
+@test "pause: a paused container can be killed, and deleted by force" {
+	start_container
+	moat pause "$ID"
+	moat kill "$ID" KILL
+	wait_for 5 has_status stopped
+	moat delete "$ID"
+	start_container
+	moat pause "$ID"
+	moat delete --force "$ID"
+	fails 1 'does not exist' moat state "$ID"
+}
+
 @test "pause: a stopped or unknown container cannot be paused or resumed" {
 	set_args true
 	start_container

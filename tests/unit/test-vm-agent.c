@@ -4,11 +4,13 @@
 #include "base/io.h"
 #include "base/scope.h"
 #include "base/str.h"
+#include "cgroups/cgroups.h"
 #include "oci-spec/spec.h"
 #include "process/process.h"
 #include "tests/unit/quote.h"
 #include "tests/unit/tap.h"
 #include "vm-mode/agent_config.h"
+#include "vm-mode/proto/figures.h"
 #include "vm-mode/proto/proto.h"
 #include "vm-mode/split.h"
 
@@ -134,8 +136,10 @@ static void say(enum proto_type type, uint32_t id, const void *payload, size_t l
 // The next frame, in words: `READY 0`, `EXIT 1 status 3`, ...; `silence` when none comes.
 static const char *hear_within(int timeout_ms)
 {
-	static const char *const names[] = { "HELLO", "READY", "STARTED", "FAILED", "EXIT",
-					     "DONE",  "PIDS",  "FIGURES", "OOM" };
+	static const char *const names[] = {
+		"HELLO", "READY", "STARTED", "FAILED", "EXIT",
+		"DONE",	 "PIDS",  "FIGURES", "OOM",    [PROTO_PROCESSES - PROTO_HELLO] = "PROCESSES"
+	};
 	struct pollfd poll_fd = { .fd = host.control, .events = POLLIN };
 	struct err err = { 0 };
 	struct proto_exit end_of;
@@ -512,10 +516,43 @@ static void test_terminal(void)
 	end();
 }
 
+static void test_figures(void)
+{
+	struct cgroup_stats stats;
+	struct err err;
+
+	is_int(cgroup_stats_unpack((const char *)host.payload, host.header.len, &arena, &stats,
+				   &err),
+	       0);
+	// Where no controller counts them there is 0.
+	ok(stats.pids_current == 0 || stats.pids_current == 2, "figures");
+}
+
+// The last `n` of the shell and its `sleep`.
+static void test_processes(size_t n)
+{
+	const char *at = (const char *)host.payload, *command;
+	const char *const commands[] = { "sleep 100", "sh -c echo up; sleep 100 & wait" };
+	struct proto_process process;
+	struct err err;
+	size_t left = host.header.len, len;
+
+	is_int(proto_check(&host.header, host.payload, &err), 0);
+	for (; n > 0; n--, at += len, left -= len) {
+		len = proto_process_read(at, left, &process, &command);
+		ok(len > 0 && process.pid == 3 - n && process.ppid == 2 - n && process.uid == 0 &&
+			   process.age_ms < 600000 &&
+			   process.command_len == strlen(commands[n - 1]) &&
+			   memcmp(command, commands[n - 1], process.command_len) == 0,
+		   "a process of the table");
+	}
+	is_int((long long)left, 0);
+}
+
 static void test_reports(void)
 {
-	struct proto_figures figures;
 	uint32_t pids[2];
+	const struct proto_table after[] = { { 0 }, { 1 }, { 2 } };
 	const char update[] = "{\"pids\":{\"limit\":77}}";
 
 	run("echo up; sleep 100 & wait", "", "", "");
@@ -528,10 +565,12 @@ static void test_reports(void)
 	   "processes, as the container sees them");
 	say(PROTO_STATS, 0, NULL, 0);
 	is_str(hear(), "FIGURES 0");
-	memcpy(&figures, host.payload, sizeof(figures));
-	ok(figures.memory_total > figures.memory_free && figures.memory_free > 0 &&
-		   figures.cpu_user_us > 0 && figures.cpu_idle_us > 0 && figures.pids == 2,
-	   "figures");
+	test_figures();
+	for (size_t i = 0; i < ARRAY_SIZE(after); i++) {
+		say(PROTO_TABLE, 0, &after[i], sizeof(after[i]));
+		is_str(hear(), "PROCESSES 0");
+		test_processes(2 - i);
+	}
 	say(PROTO_UPDATE, 0, update, sizeof(update) - 1);
 	const char *answer = hear();
 	ok(str_eq(answer, "DONE 0") || strstr(answer, "controller"), "an update");

@@ -23,10 +23,22 @@ static char dir[64];
 static int dirfd;
 static char big[3 * 1024 * 1024];
 
+static void on_balloon(void *user, uint64_t target, struct proto_ballooned *told)
+{
+	uint64_t *set = user;
+
+	if (target != PROTO_BALLOON_KEEP)
+		*set = target;
+	*told = (struct proto_ballooned){
+		.target_bytes = *set, .given_bytes = *set / 2, .vcpus = 3, .driver = 1
+	};
+}
+
 static void begin_as(uid_t owner)
 {
+	static uint64_t target;
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	struct control_config config = { .owner = owner };
+	struct control_config config = { .owner = owner, .balloon = on_balloon, .user = &target };
 
 	snprintf(dir, sizeof(dir), "/tmp/moat-test-XXXXXX");
 	if (!mkdtemp(dir))
@@ -117,10 +129,9 @@ static void test_questions(void)
 	agent_answer(&agent, PROTO_PIDS, pids, sizeof(pids));
 	agent_next(&agent);
 	is_int(hear(second), -1);
-	agent_answer(&agent, PROTO_FIGURES, &(struct proto_figures){ .pids = 3 },
-		     sizeof(struct proto_figures));
+	agent_answer(&agent, PROTO_FIGURES, "figures", 7);
 	is_int(hear(second), 0);
-	is_int(((struct proto_figures *)answer.payload)->pids, 3);
+	ok(answer.header.len == 7 && memcmp(answer.payload, "figures", 7) == 0, "the figures");
 	is_int(hear(sock), 0);
 	is_int(answer.header.type, PROTO_PIDS);
 
@@ -132,6 +143,28 @@ static void test_questions(void)
 	agent_answer(&agent, PROTO_PIDS, pids, sizeof(pids));
 	is_int(hear(sock), -1);
 	is_int(session_state(agent.session), SESSION_RUNNING);
+	close(sock);
+	end();
+}
+
+// It is the VMM's own to answer.
+static void test_balloon(void)
+{
+	const struct proto_balloon target = { 4096 }, keep = { PROTO_BALLOON_KEEP };
+	const struct proto_ballooned *told = (const void *)answer.payload;
+
+	begin();
+	int sock = connect_client();
+	for (int i = 0; i < 3 * CONTROL_ASKED_MAX; i++) {
+		is_int(ask(sock, PROTO_BALLOON, i ? &keep : &target, sizeof(target)), 0);
+		is_int(hear(sock), 0);
+		is_int(answer.header.type, PROTO_BALLOONED);
+	}
+	ok(told->target_bytes == 4096 && told->given_bytes == 2048 && told->vcpus == 3,
+	   "the target is set once, and then stays");
+	ok(!agent_next(&agent), "the agent hears nothing of it");
+	ask(sock, PROTO_BALLOON, NULL, 0);
+	is_int(hear(sock), -EINVAL);
 	close(sock);
 	end();
 }
@@ -432,6 +465,7 @@ static void test_oom(void)
 int main(void)
 {
 	test_questions();
+	test_balloon();
 	test_start();
 	test_exec();
 	test_long_request();

@@ -13,8 +13,10 @@
 
 #include <elf.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,6 +25,9 @@
 #define IDT	UINT64_C(0x1000)
 #define COUNTER UINT64_C(0x100000)
 #define WINDOW	UINT64_C(0x100000000)
+// Documentation/virt/kvm/x86/msr.rst, MSR_KVM_SYSTEM_TIME_NEW: where the flags are in the guest's page.
+#define CLOCK_FLAGS	   (UINT64_C(0x110000) + 29)
+#define CLOCK_FLAG_STOPPED 2
 
 // guest_NAME and guest_NAME_end enclose the instructions.
 #define GUEST(name, code)                                                \
@@ -57,6 +62,9 @@ GUEST(mmio, "mov $0xd0000000, %eax\n mov (%rax), %ebx\n mov $0x500, %dx\n mov %b
 	    "out %al, %dx\n 1: hlt; jmp 1b\n");
 GUEST(kick, "mov $0xd0000050, %eax\n movl $1, (%rax)\n 1: jmp 1b\n");
 GUEST(count, "mov $0x100000, %ebx\n 1: incq (%rbx)\n jmp 1b\n");
+// Sets up kvm-clock's page, then counts.
+GUEST(clock, "mov $0x4b564d01, %ecx\n mov $0x110001, %eax\n xor %edx, %edx\n wrmsr\n"
+	     "mov $0x100000, %ebx\n 1: incq (%rbx)\n jmp 1b\n");
 // Masks the PICs, enables the local APIC, leads line 5 to vector 0x40, says that it is ready, and waits.
 GUEST(irq, "mov $0xff, %al\n out %al, $0x21\n out %al, $0xa1\n"
 	   "mov $0x2000, %eax\n lidt (%rax)\n mov $0x90000, %esp\n"
@@ -319,6 +327,69 @@ static void test_pause(struct guest *guest)
 	end(guest);
 }
 
+static bool counts(volatile uint64_t *counter)
+{
+	const uint64_t before = *counter;
+
+	for (int turn = 0; turn < 5000 && *counter == before; turn++)
+		wait_ms(1);
+	return *counter != before;
+}
+
+// As the freezer of a cgroup does; a child lets it go on.
+static void stop_this_process(void)
+{
+	const pid_t self = getpid(), child = fork();
+	char path[32], stat[256] = "";
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", self);
+	if (child == 0) {
+		kill(self, SIGSTOP);
+		for (int turn = 0; turn < 5000 && !strstr(stat, ") T "); turn++) {
+			const int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+			wait_ms(1);
+			if (read(fd, stat, sizeof(stat) - 1) < 0)
+				break;
+			close(fd);
+		}
+		kill(self, SIGCONT);
+		_exit(0);
+	}
+	waitpid(child, NULL, 0);
+}
+
+// A guest with kvm-clock hears that it stood still.
+static void test_stopped(struct guest *guest)
+{
+	struct cpuid cpuid;
+	bool has_clock = false;
+
+	if (cpuid_read(guest->kvm_fd, &cpuid, &err) == 0)
+		for (uint32_t i = 0; i < cpuid.nent; i++)
+			has_clock |= cpuid.entries[i].function == 0x40000001 &&
+				     cpuid.entries[i].eax >> 3 & 1;
+	if (!has_clock) {
+		skip("it is told that it stood still", "KVM has no kvm-clock");
+		return;
+	}
+	begin(guest, 1, 0);
+	boot(guest, guest_clock, guest_clock_end);
+	const struct guest_memory *memory = machine_memory(guest->machine);
+	volatile uint64_t *counter = guest_ptr(memory, COUNTER, 8);
+	volatile uint8_t *flags = guest_ptr(memory, CLOCK_FLAGS, 1);
+
+	machine_resume(guest->machine);
+	ok(counts(counter) && !(*flags & CLOCK_FLAG_STOPPED), "it runs, and has never stood still");
+	machine_pause(guest->machine);
+	machine_resume(guest->machine);
+	ok(counts(counter) && *flags & CLOCK_FLAG_STOPPED, "it is told that it stood still");
+	*flags = 0;
+	stop_this_process();
+	ok(counts(counter) && *flags & CLOCK_FLAG_STOPPED, "also when the whole process did");
+	end(guest);
+}
+
 static void test_window(struct guest *guest)
 {
 	const uint64_t size = UINT64_C(64) << 20;
@@ -389,6 +460,7 @@ int main(void)
 	test_interrupt(&guest);
 	test_second_processor(&guest);
 	test_pause(&guest);
+	test_stopped(&guest);
 	test_window(&guest);
 	test_memory_type(&guest);
 	test_refusals(&guest);

@@ -1,6 +1,7 @@
 // The session with the agent: whole lives, and an agent that lies.
 #include "tests/unit/fake-agent.h"
 #include "tests/unit/tap.h"
+#include "vm-mode/proto/figures.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -98,7 +99,8 @@ static void test_questions(void)
 	const struct proto_signal signal_all = { .number = SIGTERM, .all = 1 };
 	const struct proto_size size = { 24, 80 };
 	const uint32_t pids[] = { 1, 2, 77 };
-	const struct proto_figures figures = { .pids = 9 };
+	const struct proto_table table = { .after = 7 };
+	const char figures[] = "figures";
 
 	begin(agent_run);
 	is_int(ask(PROTO_SIGNAL, 0, &signal_all, sizeof(signal_all)), 0);
@@ -113,8 +115,15 @@ static void test_questions(void)
 	   "the pids");
 	is_int(ask(PROTO_STATS, 0, NULL, 0), 0);
 	agent_next(&agent);
-	agent_answer(&agent, PROTO_FIGURES, &figures, sizeof(figures));
+	agent_answer(&agent, PROTO_FIGURES, figures, sizeof(figures));
 	is_int(asker.header.type, PROTO_FIGURES);
+	is_int(ask(PROTO_TABLE, 0, NULL, 0), -EINVAL);
+	is_int(ask(PROTO_TABLE, 0, &table, sizeof(table)), 0);
+	ok(agent_gets(&agent, PROTO_TABLE) && memcmp(agent.payload, &table, sizeof(table)) == 0,
+	   "from which process on");
+	agent_answer(&agent, PROTO_PROCESSES, NULL, 0);
+	is_int(asker.header.type, PROTO_PROCESSES);
+	is_int(ask(PROTO_BALLOON, 0, &table, sizeof(table)), -EINVAL);
 	is_int(ask(PROTO_UPDATE, 0, "{}", 2), 0);
 	agent_next(&agent);
 	agent_fail(&agent, EINVAL, "no such limit");
@@ -122,7 +131,7 @@ static void test_questions(void)
 	is_str(((struct proto_failure *)asker.payload)->message, "no such limit");
 	is_int(ask(PROTO_RESIZE, 0, &size, sizeof(size)), 0);
 	ok(agent_gets(&agent, PROTO_RESIZE), "a size");
-	is_int(asker.answers, 4);
+	is_int(asker.answers, 5);
 
 	is_int(ask(PROTO_SIGNAL, 5, &signal_all, sizeof(signal_all)), -ESRCH);
 	is_int(ask(PROTO_SIGNAL, 0, &signal_all, 4), -EINVAL);
@@ -136,7 +145,7 @@ static void test_questions(void)
 	agent_next(&agent);
 	struct proto_header first = agent.header;
 	agent_next(&agent);
-	agent_answer(&agent, PROTO_FIGURES, &figures, sizeof(figures));
+	agent_answer(&agent, PROTO_FIGURES, figures, sizeof(figures));
 	is_int(asker.header.type, PROTO_FIGURES);
 	agent.header = first;
 	agent_answer(&agent, PROTO_PIDS, pids, sizeof(pids));

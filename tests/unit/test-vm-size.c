@@ -1,5 +1,6 @@
 // How large a VM is made, and what its cgroup on the host may use.
 #include "base/arena.h"
+#include "base/str.h"
 #include "tests/unit/tap.h"
 #include "vm-mode/machine/layout.h"
 #include "vm-mode/size.h"
@@ -61,15 +62,16 @@ static void test_memory(void)
 	is_int(size_of(NULL, NULL, 1), 0);
 	is_int((long long)size.memory_bytes, VM_MEMORY_DEFAULT_BYTES);
 	is_int(memory_mib(-1), 1024);
-	is_int(memory_mib(256 * (int64_t)MIB), 256 + 64);
-	is_int(memory_mib(256 * (int64_t)MIB + 1), 256 + 64 + 1);
+	is_int(memory_mib(256 * (int64_t)MIB), (256 + 64) * 128 / 125 + 1);
+	is_int(memory_mib(186 * (int64_t)MIB), 256);
+	is_int(memory_mib(186 * (int64_t)MIB + 1), 256 + 1);
 	is_int(memory_mib(1), 128);
 	is_int(memory_mib(INT64_MAX), 1024);
 	is_int(memory_mib(INT64_MAX & ~INT64_C(4095)), 1024);
 	// The most that fits, and one more.
-	is_int(memory_mib((int64_t)(LAYOUT_MEMORY_MAX - VM_GUEST_OVERHEAD_BYTES) - 1),
-	       LAYOUT_MEMORY_MAX / MIB);
-	is_int(memory_mib((int64_t)(LAYOUT_MEMORY_MAX - VM_GUEST_OVERHEAD_BYTES)), 1024);
+	const int64_t most = (int64_t)(LAYOUT_MEMORY_MAX / 128 * 125 - VM_GUEST_OVERHEAD_BYTES);
+	is_int(memory_mib(most), LAYOUT_MEMORY_MAX / MIB);
+	is_int(memory_mib(most + 1), 1024);
 }
 
 static int hardware(uint32_t vcpus_wanted, uint64_t memory)
@@ -117,7 +119,7 @@ static int64_t host_pids(int64_t limit)
 
 static void test_host(void)
 {
-	const int64_t whole = 256 + 64 + 64;
+	const int64_t whole = 328 + 64;
 
 	ok(!vm_size_resources(NULL, &size, &arena), "no limits stay none");
 	is_int(host_memory(256 * (int64_t)MIB, 0)->limit.v, whole * (int64_t)MIB);
@@ -133,12 +135,69 @@ static void test_host(void)
 	is_int(host_pids(INT64_MAX), INT64_MAX);
 }
 
+// What the host's cgroup is spared.
+static void test_unified(void)
+{
+	static char names[][16] = { "memory.high", "memory.swap.max", "pids.max", "cpu.weight",
+				    "memory.max" };
+	struct oci_pair files[ARRAY_SIZE(names)] = { 0 };
+	const struct oci_resources resources = { .unified = { .v = files,
+							      .n = ARRAY_SIZE(files) } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		files[i].key = names[i];
+	const struct oci_resources *host = vm_size_resources(&resources, &size, &arena);
+	is_int((long long)host->unified.n, 2);
+	is_str(host->unified.v[0].key, "memory.swap.max");
+	is_str(host->unified.v[1].key, "cpu.weight");
+}
+
+// A VM made with `made` MiB for a container of `limit` MiB (0: no limit), brought to `wanted` MiB (-1: no
+// limit): to how many MiB, or the error.
+static int64_t resized(uint64_t made, int64_t limit, int64_t wanted)
+{
+	struct oci_memory memory = { .limit = { .set = limit != 0, .v = limit * (int64_t)MIB } };
+	struct oci_resources resources = { .memory = &memory };
+	struct oci_linux linux = { .resources = limit ? &resources : NULL };
+	const struct oci_spec spec = { .linux = &linux };
+	const struct vm_size before = { .vcpus = 2, .memory_bytes = made * MIB };
+	const int ret = vm_size_resize(&spec, &before, wanted < 0 ? -1 : wanted * (int64_t)MIB,
+				       &size, &err);
+
+	return ret < 0 ? ret : (int64_t)(size.memory_bytes / MIB);
+}
+
+static void test_resize(void)
+{
+	is_int(resized(1024, 0, 256), 256 + 64 + 24);
+	is_int(size.vcpus, 2);
+	is_int(resized(1024, 0, 1), 128);
+	is_int(resized(1024, 0, -1), 1024);
+	is_int(resized(1024, 0, 936), 1024);
+	is_int(resized(1024, 0, 937), -EINVAL);
+	is_str(err.msg,
+	       "linux.resources.memory.limit: 982515712 is more than the 981467136 bytes that the "
+	       "VM was made for");
+	is_int(resized(328, 256, 256), 328);
+	is_int(resized(328, 256, 257), -EINVAL);
+	is_int(resized(128, 16, 61), 128);
+	// vm.hwConfig may leave the kernel no room of its own.
+	is_int(resized(512, 512, 512), 512);
+	is_int(resized(512, 512, 513), -EINVAL);
+	is_int(resized(512, 500, 510), -EINVAL);
+	is_int(resized(512, 600, 436), 512);
+	is_int(resized(512, 600, 437), -EINVAL);
+	is_int(resized(512, 600, INT64_MAX / (int64_t)MIB), -EINVAL);
+}
+
 int main(void)
 {
 	test_vcpus();
 	test_memory();
 	test_hardware();
 	test_host();
+	test_unified();
+	test_resize();
 	arena_free(&arena);
 	return done();
 }

@@ -7,6 +7,7 @@
 #include "vm-mode/agent/agent.h"
 #include "vm-mode/agent/job.h"
 #include "vm-mode/agent/report.h"
+#include "vm-mode/proto/figures.h"
 
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -99,15 +100,29 @@ static int do_ps(const struct request *r, struct err *err)
 	return 0;
 }
 
+static int do_table(const struct request *r, struct err *err)
+{
+	scope_text struct text processes = { 0 };
+	struct proto_table table;
+
+	memcpy(&table, r->payload, sizeof(table));
+	if (report_processes(r->agent, table.after, &processes, err) < 0)
+		return -err->code;
+	control_send(r->agent,
+		     (struct proto_header){ PROTO_PROCESSES, 0, r->header->id, r->header->request },
+		     processes.str, processes.len);
+	return 0;
+}
+
 static int do_stats(const struct request *r, struct err *err)
 {
-	struct proto_figures figures = { 0 };
+	scope_text struct text figures = { 0 };
 
 	if (report_figures(r->agent, &figures, err) < 0)
 		return -err->code;
 	control_send(r->agent,
 		     (struct proto_header){ PROTO_FIGURES, 0, r->header->id, r->header->request },
-		     &figures, sizeof(figures));
+		     figures.str, figures.len);
 	return 0;
 }
 
@@ -129,6 +144,7 @@ static const struct {
 	{ PROTO_SIGNAL, sizeof(struct proto_signal), do_signal },
 	{ PROTO_RESIZE, sizeof(struct proto_size), do_resize },
 	{ PROTO_PS, 0, do_ps },
+	{ PROTO_TABLE, sizeof(struct proto_table), do_table },
 	{ PROTO_STATS, 0, do_stats },
 	{ PROTO_UPDATE, 1, do_update },
 };

@@ -1,4 +1,4 @@
-// report: what the guest can tell of itself.
+// report: what the agent can tell of the container.
 #pragma once
 
 #include "base/err.h"
@@ -11,5 +11,9 @@ struct agent;
 // fit into a frame.
 int report_pids(const struct agent *agent, struct text *pids, struct err *err);
 
-// Memory and processors are the whole guest's; processes and kills the container's.
-int report_figures(const struct agent *agent, struct proto_figures *figures, struct err *err);
+// Adds those with a greater pid than `after`, as PROTO_PROCESSES has them.
+int report_processes(const struct agent *agent, uint32_t after, struct text *processes,
+		     struct err *err);
+
+// Adds what cgroup_stats() tells of the container's cgroup, packed. -E2BIG: too much for a frame.
+int report_figures(const struct agent *agent, struct text *figures, struct err *err);

@@ -20,9 +20,7 @@ struct client {
 
 struct control {
 	struct loop_source listener; // first
-	struct loop *loop;
-	struct session *session;
-	uid_t owner;
+	struct control_config config;
 	struct client clients[CONTROL_CLIENTS_MAX];
 	size_t client_count;
 	struct control_packet packet;
@@ -32,7 +30,7 @@ static void watch_listener(struct control *control)
 {
 	struct err err;
 
-	if (loop_watch(control->loop, &control->listener, EPOLLIN, &err) < 0)
+	if (loop_watch(control->config.loop, &control->listener, EPOLLIN, &err) < 0)
 		log_warn("vm: control socket: %s", err.msg);
 }
 
@@ -42,10 +40,10 @@ static void drop(struct client *client)
 
 	if (client->source.fd < 0)
 		return;
-	loop_unwatch(control->loop, &client->source);
+	loop_unwatch(control->config.loop, &client->source);
 	replace_fd(&client->source.fd, -1);
 	control->client_count--;
-	session_forget(control->session, client);
+	session_forget(control->config.session, client);
 	watch_listener(control);
 }
 
@@ -133,8 +131,7 @@ static bool unpack(struct request *request, const struct control_packet *packet)
 
 	request->header = &packet->header;
 	request->payload = packet->payload;
-	if ((packet->header.type < PROTO_START || packet->header.type > PROTO_UPDATE) &&
-	    packet->header.type != PROTO_WATCH)
+	if (packet->header.type < PROTO_START || packet->header.type > PROTO_WATCH)
 		return false;
 	if (is_long) {
 		if (control_packet_read_file(request->fds[0], packet->header.len,
@@ -143,6 +140,27 @@ static bool unpack(struct request *request, const struct control_packet *packet)
 		request->payload = request->file_data;
 	}
 	return sort_streams(request, is_long ? 1 : 0);
+}
+
+static void answer_balloon(struct client *client, const struct request *request)
+{
+	const struct control_config *config = &client->control->config;
+	struct proto_header header = { .type = PROTO_BALLOONED,
+				       .len = sizeof(struct proto_ballooned),
+				       .request = request->header->request };
+	struct proto_ballooned answer;
+	struct proto_balloon asked;
+	struct err err;
+
+	if (!config->balloon || request->header->len != sizeof(asked)) {
+		err_set(&err, EINVAL, "a request of type %u with %u bytes is none", PROTO_BALLOON,
+			request->header->len);
+		refuse(client, request->header, &err);
+		return;
+	}
+	memcpy(&asked, request->payload, sizeof(asked));
+	config->balloon(config->user, asked.target_bytes, &answer);
+	send_to(client, &header, &answer);
 }
 
 static void ask(struct client *client, struct request *request)
@@ -160,7 +178,7 @@ static void ask(struct client *client, struct request *request)
 	};
 	struct err err;
 
-	if (session_ask(client->control->session, &asked, &err) < 0) {
+	if (session_ask(client->control->config.session, &asked, &err) < 0) {
 		if (header->type != PROTO_RESIZE)
 			refuse(client, header, &err);
 	} else if (header->type != PROTO_RESIZE) {
@@ -202,7 +220,9 @@ static bool serve(struct client *client)
 		client->lost = true;
 		return false;
 	}
-	if (request.header->type == PROTO_WATCH)
+	if (packet->header.type == PROTO_BALLOON)
+		answer_balloon(client, &request);
+	else if (packet->header.type == PROTO_WATCH)
 		watch(client, request.header);
 	else
 		ask(client, &request);
@@ -229,7 +249,7 @@ static bool may_connect(const struct control *control, int fd)
 	socklen_t len = sizeof(peer);
 
 	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
-	       (peer.uid == 0 || peer.uid == control->owner);
+	       (peer.uid == 0 || peer.uid == control->config.owner);
 }
 
 static void on_listener(struct loop_source *source, uint32_t events)
@@ -243,7 +263,7 @@ static void on_listener(struct loop_source *source, uint32_t events)
 	int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0) {
 		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
-			loop_unwatch(control->loop, &control->listener);
+			loop_unwatch(control->config.loop, &control->listener);
 		return;
 	}
 	if (!may_connect(control, fd)) {
@@ -254,13 +274,13 @@ static void on_listener(struct loop_source *source, uint32_t events)
 	while (client->source.fd >= 0)
 		client++;
 	*client = (struct client){ .control = control, .source = { .fd = fd, .ready = on_client } };
-	if (loop_watch(control->loop, &client->source, EPOLLIN, &err) < 0) {
+	if (loop_watch(control->config.loop, &client->source, EPOLLIN, &err) < 0) {
 		log_warn("vm: control socket: %s", err.msg);
 		replace_fd(&client->source.fd, -1);
 		return;
 	}
 	if (++control->client_count == CONTROL_CLIENTS_MAX)
-		loop_unwatch(control->loop, &control->listener);
+		loop_unwatch(control->config.loop, &control->listener);
 }
 
 int control_create(const struct control_config *config, struct control **control, struct err *err)
@@ -271,16 +291,14 @@ int control_create(const struct control_config *config, struct control **control
 		close(config->listen_fd);
 		return err_sysn(err, ENOMEM, "control socket");
 	}
-	made->loop = config->loop;
-	made->session = config->session;
-	made->owner = config->owner;
+	made->config = *config;
 	made->listener = (struct loop_source){ .fd = config->listen_fd, .ready = on_listener };
 	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
 		made->clients[i].source.fd = -1;
 	// The description may be shared with who made it; a client that has gone between epoll and
 	// accept must not block us. Nobody else accepts here.
 	if (fcntl(config->listen_fd, F_SETFL, fcntl(config->listen_fd, F_GETFL) | O_NONBLOCK) < 0 ||
-	    loop_watch(made->loop, &made->listener, EPOLLIN, err) < 0) {
+	    loop_watch(made->config.loop, &made->listener, EPOLLIN, err) < 0) {
 		control_free(made);
 		return err_sys(err, "control socket");
 	}
@@ -294,7 +312,7 @@ void control_free(struct control *control)
 		return;
 	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
 		drop(&control->clients[i]);
-	loop_unwatch(control->loop, &control->listener);
+	loop_unwatch(control->config.loop, &control->listener);
 	close(control->listener.fd);
 	free(control);
 }

@@ -4,6 +4,7 @@
 #include "base/scope.h"
 #include "base/str.h"
 #include "vm-mode/control/session-private.h"
+#include "vm-mode/proto/figures.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -25,6 +26,8 @@ static const struct rule {
 	  SESSION_CREATED },
 	{ PROTO_RESIZE, 0, sizeof(struct proto_size), sizeof(struct proto_size), SESSION_CREATED },
 	{ PROTO_PS, PROTO_PIDS, 0, 0, SESSION_CREATED },
+	{ PROTO_TABLE, PROTO_PROCESSES, sizeof(struct proto_table), sizeof(struct proto_table),
+	  SESSION_CREATED },
 	{ PROTO_STATS, PROTO_FIGURES, 0, 0, SESSION_CREATED },
 	{ PROTO_UPDATE, PROTO_DONE, 1, PROTO_TO_AGENT_MAX, SESSION_CREATED },
 };

@@ -115,7 +115,7 @@ static void close_device(struct device *dev)
 
 static const struct device_ops ops = {
 	.id = VIRTIO_ID_BALLOON,
-	.features = 1 << VIRTIO_BALLOON_F_REPORTING | 1 << VIRTIO_BALLOON_F_DEFLATE_ON_OOM,
+	.features = 1 << VIRTIO_BALLOON_F_REPORTING,
 	.queues = QUEUES,
 	.queue_size = QUEUE_SIZE,
 	.config_read = config_read,
@@ -143,6 +143,11 @@ void balloon_set_target(struct device *device, uint64_t bytes)
 
 	balloon->config.num_pages = pages > UINT32_MAX ? UINT32_MAX : (uint32_t)pages;
 	device->config_changed(device);
+}
+
+uint64_t balloon_target(const struct device *device)
+{
+	return ((const struct balloon *)device)->config.num_pages * PAGE_BYTES;
 }
 
 uint64_t balloon_actual(const struct device *device)

@@ -16,11 +16,13 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <time.h>
 
 #define STACK_BYTES	  ((size_t)256 * 1024)
 #define MSR_MTRR_DEF_TYPE 0x2ff // SDM volume 3, 12.11.2.1
 #define MTRR_ENABLED	  0x800 // those of ranges are none
 #define MTRR_WRITE_BACK	  6
+#define STILL_S		  1 // so long out of the guest a vCPU was stopped, not busy
 
 enum request { PAUSE, RUN, STOP };
 
@@ -31,6 +33,9 @@ struct vcpu {
 	struct kvm_run *run;
 	pthread_t thread;
 	bool has_thread;
+	// Private to the thread.
+	bool stood_still;	 // the guest doesn't know it yet
+	struct timespec left_at; // when it last left the guest
 };
 
 struct vcpus {
@@ -323,9 +328,24 @@ static bool park(struct vcpu *vcpu)
 		pthread_cond_wait(&all->changed, &all->mutex);
 	if (atomic_load(&all->request) == RUN)
 		all->parked--;
+	vcpu->stood_still = true;
 	set_immediate_exit(vcpu, 0);
 	pthread_mutex_unlock(&all->mutex);
 	return atomic_load(&all->request) != STOP;
+}
+
+// A guest whose time has gone on without it would take that for a stall of its own. It was paused; or this
+// process was stopped, as by the freezer of its cgroup, which shows either by KVM_RUN being interrupted or,
+// where it came between two of them, by the time. (Coarse: it must cost nothing. A guest without kvm-clock
+// can't be told.)
+static void tell_if_stopped(struct vcpu *vcpu)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	if (vcpu->stood_still || now.tv_sec - vcpu->left_at.tv_sec > STILL_S)
+		ioctl(vcpu->fd, KVM_KVMCLOCK_CTRL, 0);
+	vcpu->stood_still = false;
 }
 
 // One stay in the guest. False: the vCPU is at its end.
@@ -333,11 +353,17 @@ static bool enter(struct vcpu *vcpu)
 {
 	struct err why;
 
-	if (ioctl(vcpu->fd, KVM_RUN, 0) == 0)
+	tell_if_stopped(vcpu);
+	const int ret = ioctl(vcpu->fd, KVM_RUN, 0);
+	const int error = errno;
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &vcpu->left_at);
+	if (ret == 0)
 		return serve_exit(vcpu);
+	errno = error;
 	if (errno == EINTR || errno == EAGAIN) {
 		// Before the request is looked at: whoever makes one sets this after it.
 		set_immediate_exit(vcpu, 0);
+		vcpu->stood_still = true;
 		return true;
 	}
 	if (errno == EFAULT)

@@ -1,6 +1,7 @@
 #include "vm-mode/proto/proto.h"
 
 #include "base/str.h"
+#include "vm-mode/proto/figures.h"
 
 #include <string.h>
 
@@ -26,8 +27,11 @@ static const struct rule {
 	{ PROTO_EXIT, sizeof(struct proto_exit), sizeof(struct proto_exit), "EXIT" },
 	{ PROTO_DONE, 0, 0, "DONE" },
 	{ PROTO_PIDS, 0, PROTO_TO_HOST_MAX, "PIDS" },
-	{ PROTO_FIGURES, sizeof(struct proto_figures), sizeof(struct proto_figures), "FIGURES" },
+	{ PROTO_FIGURES, 1, PROTO_TO_HOST_MAX, "FIGURES" },
 	{ PROTO_OOM, 0, 0, "OOM" },
+	{ PROTO_PROCESSES, 0, PROTO_TO_HOST_MAX, "PROCESSES" },
+	{ PROTO_BALLOONED, sizeof(struct proto_ballooned), sizeof(struct proto_ballooned),
+	  "BALLOONED" },
 };
 
 static const struct rule *find_rule(uint32_t type)
@@ -114,6 +118,8 @@ int proto_check(const struct proto_header *header, const void *payload, struct e
 		if (header->len % sizeof(uint32_t))
 			return err_set(err, EPROTO, "the agent's PIDS has %u bytes", header->len);
 		return 0;
+	case PROTO_PROCESSES:
+		return proto_check_processes(payload, header->len, err);
 	default:
 		return 0;
 	}

@@ -46,9 +46,11 @@ enum proto_type {
 	PROTO_PS,     // answered by PIDS
 	PROTO_STATS,  // answered by FIGURES
 	PROTO_UPDATE, // JSON, linux.resources: answered by DONE or FAILED
+	PROTO_TABLE,  // proto_table: answered by PROCESSES (vm-mode/proto/figures.h)
 
-	// verb to VMM alone
-	PROTO_WATCH = 32, // answered by DONE; from then on OOM comes, too
+	// a verb to the VMM itself
+	PROTO_BALLOON, // proto_balloon: answered by BALLOONED (vm-mode/proto/figures.h)
+	PROTO_WATCH,   // answered by DONE; from then on OOM comes, too
 
 	// agent to host
 	PROTO_HELLO = 64, // proto_hello: the first frame
@@ -57,9 +59,13 @@ enum proto_type {
 	PROTO_FAILED,	  // proto_failure: the request of this id
 	PROTO_EXIT,	  // proto_exit: the process has ended, and its streams have been sent
 	PROTO_DONE,
-	PROTO_PIDS,    // uint32_t[]: as the container sees them
-	PROTO_FIGURES, // proto_figures
-	PROTO_OOM,     // the guest's OOM killer has struck
+	PROTO_PIDS,	 // uint32_t[]: as the container sees them
+	PROTO_FIGURES,	 // as cgroup_stats_pack() makes them (cgroups/cgroups.h)
+	PROTO_OOM,	 // the guest's OOM killer has struck
+	PROTO_PROCESSES, // proto_process and its command, again and again
+
+	// the VMM to a verb
+	PROTO_BALLOONED, // proto_ballooned
 };
 
 struct proto_header {
@@ -95,13 +101,6 @@ struct proto_failure {
 struct proto_exit {
 	uint32_t status; // as a shell tells it: the code, or 128 + the signal
 	uint32_t signal; // 0: it exited
-};
-
-struct proto_figures {
-	uint64_t memory_total, memory_free, memory_available, memory_cached; // bytes
-	uint64_t swap_total, swap_free;
-	uint64_t cpu_user_us, cpu_system_us, cpu_idle_us;
-	uint64_t pids, oom_kills;
 };
 
 enum proto_stream_kind { PROTO_STDIN, PROTO_STDOUT, PROTO_STDERR, PROTO_TERMINAL };

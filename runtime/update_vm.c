@@ -1,0 +1,215 @@
+// update of a container's VM: limits of the guest, of the host's cgroup, and what lies between them, the memory
+// that the machine was made with and the container may not use: the balloon holds it.
+//
+// All that can fail comes before the balloon: first the host's part, with room for the whole machine, then the
+// guest's, after whose failure the host's is taken back. What the guest then really gives is off the host's limit
+// as well. A guest that gives less than it should costs its host that memory, not the container its update: the
+// limit holds in the guest.
+
+#include "base/log.h"
+#include "base/scope.h"
+#include "base/str.h"
+#include "runtime/verbs_vm.h"
+#include "vm-mode/agent_config.h"
+#include "vm-mode/control/client.h"
+#include "vm-mode/proto/figures.h"
+#include "vm-mode/size.h"
+#include "vm-mode/split.h"
+
+#include <time.h>
+#include <unistd.h>
+
+#define PATIENCE_MS 10000 // for a guest that gives nothing more
+#define LOOK_US	    20000
+#define PERIOD_US   100000 // the kernel's default
+#define MIB	    (UINT64_C(1) << 20)
+
+struct change {
+	struct container *container;
+	const struct oci_resources *wanted;
+	struct vm_size made, now; // the machine, and what of it the guest shall have
+	int64_t limit;		  // on memory; -1: none, 0: stays
+	bool swap_alone;	  // its limit changes without that one, from which it is counted
+	int64_t swap_extra;	  // how much it is more
+};
+
+// ---- what is to be done ----
+
+static int find_limits(struct change *change, struct err *err)
+{
+	const struct oci_memory *memory = change->wanted->memory;
+	struct cgroup_stats guest = { 0 };
+
+	if (!memory)
+		return 0;
+	change->limit = memory->limit.v;
+	if (change->limit)
+		return vm_size_resize(change->container->spec, &change->made, change->limit,
+				      &change->now, err);
+	if (memory->swap.v <= 0)
+		return 0;
+	if (verbs_vm_stats(change->container, change->container->arena, &guest, err) < 0)
+		return -err->code;
+	change->swap_alone = guest.memory.limit_bytes <= INT64_MAX;
+	change->swap_extra = memory->swap.v - (int64_t)guest.memory.limit_bytes;
+	if (change->swap_alone && change->swap_extra < 0)
+		return err_set(err, EINVAL,
+			       "linux.resources.memory.swap: %lld is less than the limit on memory",
+			       (long long)memory->swap.v);
+	return 0;
+}
+
+static int plan(struct change *change, struct err *err)
+{
+	if (container_load_spec(change->container, err) < 0 ||
+	    vm_size_of(change->container->spec, 1, &change->made, err) < 0)
+		return -err->code;
+	change->now = change->made;
+	return find_limits(change, err);
+}
+
+// The sum of memory and swap, which the spec has for the container, for the VM of now.
+static int shift_swap(const struct change *change, struct oci_memory *memory, struct err *err)
+{
+	struct cgroup_stats host = { 0 };
+
+	if (cgroup_stats(change->container->cgroup, change->container->arena, &host, err) < 0)
+		return -err->code;
+	if (__builtin_add_overflow(host.memory.limit_bytes, change->swap_extra, &memory->swap.v))
+		memory->swap.v = -1;
+	return 0;
+}
+
+// Processes of the guest are none of the host's, so their number isn't limited there.
+static int change_host(const struct change *change, struct err *err)
+{
+	struct arena *arena = change->container->arena;
+	struct oci_resources *host = arena_new(arena, struct oci_resources, 1);
+
+	*host = *vm_size_resources(change->wanted, &change->made, arena);
+	host->pids = NULL;
+	if (change->swap_alone && shift_swap(change, host->memory, err) < 0)
+		return -err->code;
+	return cgroup_update(change->container->cgroup, host, err);
+}
+
+static int change_guest(const struct change *change, struct err *err)
+{
+	struct arena *arena = change->container->arena;
+	struct vm_client_answer *answer = arena_new(arena, struct vm_client_answer, 1);
+	scope_text struct text json = { 0 };
+
+	agent_resources_write(vm_split_resources(change->wanted, arena), &json);
+	const struct vm_client_request request = { .type = PROTO_UPDATE,
+						   .payload = json.str,
+						   .len = (uint32_t)json.len };
+	return verbs_vm_ask(change->container, &request, PROTO_DONE, answer, err);
+}
+
+// ---- the balloon ----
+
+static int ask_balloon(const struct change *change, uint64_t target, struct proto_ballooned *told,
+		       struct err *err)
+{
+	const struct proto_balloon balloon = { .target_bytes = target };
+	const struct vm_client_request request = { .type = PROTO_BALLOON,
+						   .payload = &balloon,
+						   .len = sizeof(balloon) };
+	scope_arena struct arena arena = { 0 };
+	struct vm_client_answer *answer = arena_new(&arena, struct vm_client_answer, 1);
+	int ret = verbs_vm_ask(change->container, &request, PROTO_BALLOONED, answer, err);
+
+	if (ret == 0)
+		memcpy(told, answer->payload, sizeof(*told));
+	return ret;
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+// Asks for `target` bytes and waits for them, as long as there is progress. Returns in *given what the guest
+// has given of them.
+static int inflate(const struct change *change, uint64_t target, uint64_t *given, struct err *err)
+{
+	struct proto_ballooned told = { 0 };
+	uint64_t last = UINT64_MAX, deadline = 0;
+	int ret = ask_balloon(change, target, &told, err);
+
+	while (ret == 0 && told.driver && told.given_bytes != target) {
+		if (told.given_bytes != last)
+			deadline = now_ms() + PATIENCE_MS;
+		else if (now_ms() >= deadline)
+			break;
+		last = told.given_bytes;
+		usleep(LOOK_US);
+		ret = ask_balloon(change, PROTO_BALLOON_KEEP, &told, err);
+	}
+	*given = told.given_bytes < target ? told.given_bytes : target;
+	return ret;
+}
+
+// The host's limit on memory (and swap) alone, for a machine without what the guest has given.
+static int follow(const struct change *change, uint64_t given, struct err *err)
+{
+	const struct vm_size size = { .memory_bytes = change->made.memory_bytes - given };
+	struct oci_memory memory = { .limit = change->wanted->memory->limit,
+				     .swap = change->wanted->memory->swap };
+	const struct oci_resources limits = { .memory = &memory };
+
+	return cgroup_update(change->container->cgroup,
+			     vm_size_resources(&limits, &size, change->container->arena), err);
+}
+
+static void resize(const struct change *change)
+{
+	const uint64_t target = change->made.memory_bytes - change->now.memory_bytes;
+	uint64_t given = 0;
+	struct err err;
+
+	if (inflate(change, target, &given, &err) < 0)
+		log_warn("the VM's memory: %s", err.msg);
+	else if (given < target)
+		log_warn(
+			"the guest has given back %llu of %llu MiB: the rest stays in the VM's limit",
+			(unsigned long long)(given / MIB), (unsigned long long)(target / MIB));
+	if (given > 0 && change->limit > 0 && follow(change, given, &err) < 0)
+		log_warn("the limit of the VM as a whole stays as it was: %s", err.msg);
+}
+
+// More processor time than it can use harms nobody.
+static void check_vcpus(const struct change *change)
+{
+	const struct oci_cpu *cpu = change->wanted->cpu;
+	struct proto_ballooned told = { 0 };
+	struct err ignored;
+
+	if (!cpu || cpu->quota.v <= 0 ||
+	    ask_balloon(change, PROTO_BALLOON_KEEP, &told, &ignored) < 0)
+		return;
+	if ((uint64_t)cpu->quota.v > told.vcpus * (cpu->period.v ? cpu->period.v : PERIOD_US))
+		log_warn("linux.resources.cpu.quota: more than the VM's %u vCPUs can use",
+			 told.vcpus);
+}
+
+int verbs_vm_update(struct container *container, const struct oci_resources *resources,
+		    struct err *err)
+{
+	struct change change = { .container = container, .wanted = resources };
+
+	if (verbs_vm_require_unpaused(container, err) < 0 || plan(&change, err) < 0 ||
+	    change_host(&change, err) < 0)
+		return -err->code;
+	if (change_guest(&change, err) < 0) {
+		cgroup_update_undo(container->cgroup);
+		return -err->code;
+	}
+	if (change.limit)
+		resize(&change);
+	check_vcpus(&change);
+	return 0;
+}
