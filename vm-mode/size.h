@@ -25,10 +25,10 @@ struct vm_size {
 };
 
 // vm.hwConfig where it says so; else as many vCPUs as the CPU quota needs, at most `cpus`, which the
-// host has (and 1 at least); and memory for the limit and the guest's kernel, or the default.
-// -EINVAL: hwConfig asks for what can't be.
-int vm_size_of(const struct oci_spec *spec, unsigned int cpus, struct vm_size *size,
-	       struct err *err);
+// host has (and 1 at least); and memory for the limit and the guest's kernel. Where the spec has no such limit it
+// is `usual`; a 0 there stands for moat's own default. -EINVAL: hwConfig asks for what can't be.
+int vm_size_of(const struct oci_spec *spec, const struct vm_size *usual, unsigned int cpus,
+	       struct vm_size *size, struct err *err);
 
 // The limits of the cgroup on the host, in `arena`: the spec's, with memory and pids for the VM as
 // a whole. NULL gives NULL.
