@@ -177,7 +177,7 @@ traps_usr1() { (((0x$(exec_in sed -n 's/^SigCgt:\t//p' /proc/1/status) >> 9) & 1
 	local pid
 	pid=$(task_pid)
 	kill -KILL "$(<"$ENGINE/containerd.daemon")"
-	start_containerd moat
+	run_containerd
 	assert_eq "$(task_pid)" "$pid" pid
 	attempt exec_in echo still here
 	assert_eq "$output" "still here"
