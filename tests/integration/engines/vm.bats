@@ -217,7 +217,7 @@ traps_usr1() { (((0x$(exec_in sed -n 's/^SigCgt:\t//p' /proc/1/status) >> 9) & 1
 
 @test "vm: podman: run -d, and at once ps, inspect, logs, exec; wait, rm" {
 	start_image $IMAGE sh -c 'echo out; echo err >&2; until [ -e /tmp/go ]; do sleep 0.1; done; exit 4'
-	assert_eq "$(podman ps --format '{{.Names}} {{.State}}')" "$ID running"
+	assert_match "$(podman ps --format '{{.Names}} {{.Status}}')" "^$ID Up "
 	assert_eq "$(inspect '.State.Status')" running
 	assert_eq "$(inspect .OCIRuntime)" "$ENGINE/bin/moat-vm"
 	quiet kill -0 "$(inspect .State.Pid)"
@@ -295,7 +295,7 @@ has_runs() { [ "$(podman exec "$ID" cat /runs | wc -l)" -eq "$1" ]; }
 	podman update --memory 64m "$ID"
 	assert_eq "$(podman exec "$ID" cat /sys/fs/cgroup/memory.max)" 67108864
 	attempt podman stats --no-stream --format '{{.MemUsage}}' "$ID"
-	assert_match "$output" '[1-9].* / 268'
+	assert_match "$output" '^[1-9].* / 134.2MB$'
 	podman rm --force --time 0 "$ID"
 	attempt run_image --rm --memory 64m $IMAGE dd if=/dev/zero of=/dev/null bs=100M count=1
 	assert_status 137
@@ -359,19 +359,18 @@ has_runs() { [ "$(podman exec "$ID" cat /runs | wc -l)" -eq "$1" ]; }
 @test "vm: podman: a pod's containers" {
 	podman --runtime "$ENGINE/bin/moat-vm" pod create --name "$ID" --cgroup-parent "$CGROUP" --share net,ipc,uts --infra-image $IMAGE \
 		--infra-command "sleep 1000" --network none
-	attempt podman --runtime "$ENGINE/bin/moat-vm" run --rm --pod "$ID" --name "${ID}c" $IMAGE sh -c 'uname -r; hostname'
+	attempt podman --runtime "$ENGINE/bin/moat-vm" run --rm --pod "$ID" --name "${ID}c" $IMAGE uname -r
 	podman pod rm --force --time 0 "$ID"
 	assert_status 0
-	assert_match "$output" "-moat"$'\n'"$ID"
+	assert_match "$output" '-moat$'
 }
 
-@test "vm: podman: what a service manager has set for podman itself does no harm" {
-	LISTEN_PID=1 LISTEN_FDS=1 LISTEN_FDNAMES=x attempt run_image --rm --preserve-fds 0 --sdnotify ignore $IMAGE true
-	assert_status 0
+@test "vm: podman: a service manager's notify socket is podman's own affair; sockets for the container are refused" {
 	NOTIFY_SOCKET=$T/notify attempt run_image --rm --sdnotify conmon $IMAGE true
 	assert_status 0
-	NOTIFY_SOCKET=$T/notify attempt run_image --rm $IMAGE true
-	[ "$status" -eq 0 ] || assert_has "$stderr" "NOTIFY_SOCKET can't be passed on into a VM"
+	LISTEN_PID=1 LISTEN_FDS=1 attempt run_image --rm $IMAGE true
+	assert_status 126
+	assert_has "$stderr" "descriptors can't be passed on into a VM"
 }
 
 @test "vm: podman: moat.conf makes microVMs for the name moat; an annotation makes a plain container" {
