@@ -48,7 +48,11 @@ static int step_config(struct creation *c, struct err *err)
 		return err_wrap(err, "%s", path);
 	if (!c->spec->process)
 		return err_set(err, EINVAL, "%s: process: missing", path);
-	c->payload = payload_choose(c->rt->vm || c->settings->vm, c->spec);
+	if (conf_load(c->rt->rootless, c->arena, &c->conf, err) < 0)
+		return -err->code;
+	c->payload = payload_choose(c->rt->vm || c->settings->vm, c->spec, c->conf, err);
+	if (!c->payload)
+		return err_wrap(err, "%s", path);
 	if (c->payload->divide && c->payload->divide(c, err) < 0)
 		return -err->code;
 	c->spec = rootless_extend(c->spec, c->arena);

@@ -14,6 +14,7 @@
 #include "oci-spec/types.h"
 #include "process/process.h"
 #include "rootfs/rootfs.h"
+#include "runtime/conf.h"
 #include "runtime/container.h"
 #include "runtime/listener.h"
 #include "runtime/payload.h"
@@ -74,6 +75,7 @@ struct creation {
 	char *config;	    // the text of config.json
 	size_t config_len;
 	const struct oci_spec *spec;
+	const struct conf *conf; // moat.conf
 	const struct payload_ops *payload;
 	struct payload_guest *guest; // VM mode's own; NULL otherwise
 

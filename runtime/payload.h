@@ -13,6 +13,7 @@
 
 struct arena;
 struct cgroup_stats;
+struct conf;
 struct creation;
 struct container;
 struct execution_ops;
@@ -99,7 +100,9 @@ void payload_recall(struct container *container);
 // By the mode in a container's record.
 const struct payload_verbs *payload_verbs_of(const struct container *container);
 
-// The mode that the operator wants: VM mode by `vm` (--vm, the name moat-vm, moat.conf), by an
-// annotation of the spec (run.oci.handler=vm or krun, org.moat.vm=true), or by its `vm` object. Nothing
-// inside the bundle's root file system has a say.
-const struct payload_ops *payload_choose(bool vm, const struct oci_spec *spec);
+// The mode that the operator wants. Who is heard first decides: `vm` (--vm, the name moat-vm); an annotation
+// of the spec (run.oci.handler=vm or krun, org.moat.vm=true or false; VM mode where two disagree); the spec's `vm`
+// object; moat.conf. Nothing inside the bundle's root file system has a say. NULL, with *err filled: -EINVAL, an
+// org.moat.vm that is neither.
+const struct payload_ops *payload_choose(bool vm, const struct oci_spec *spec,
+					 const struct conf *conf, struct err *err);

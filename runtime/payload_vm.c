@@ -69,6 +69,8 @@ static int check_vm_object(const struct oci_vm *vm, struct err *err)
 static int divide(struct creation *c, struct err *err)
 {
 	struct payload_guest *guest = arena_new(c->arena, struct payload_guest, 1);
+	const struct vm_size usual = { .vcpus = c->conf->vm.vcpus.v,
+				       .memory_bytes = c->conf->vm.memory.v };
 	const struct oci_spec *host;
 
 	c->guest = guest;
@@ -77,7 +79,7 @@ static int divide(struct creation *c, struct err *err)
 	for (size_t i = 0; i < VM_FD_COUNT; i++)
 		guest->config.fds[i] = -1;
 	if (check_vm_object(c->spec->vm, err) < 0 ||
-	    vm_size_of(c->spec, host_cpus(), &guest->size, err) < 0 ||
+	    vm_size_of(c->spec, &usual, host_cpus(), &guest->size, err) < 0 ||
 	    vm_split(c->spec, c->arena, &host, &guest->spec, err) < 0)
 		return -err->code;
 	host->linux->resources = (struct oci_resources *)vm_size_resources(host->linux->resources,
@@ -86,21 +88,26 @@ static int divide(struct creation *c, struct err *err)
 	return 0;
 }
 
+// The spec's, or else moat.conf's; never a part of each.
+static const struct oci_vm_kernel *wanted_kernel(const struct creation *c)
+{
+	const struct oci_vm *vm = c->guest->whole->vm;
+
+	return vm && vm->kernel ? vm->kernel : &c->conf->vm.kernel;
+}
+
 // What a guest needs that this host has, or not: before anything is made.
 static int open_machine(struct creation *c, struct err *err)
 {
 	int *fds = c->guest->config.fds;
-	const struct oci_vm_kernel *kernel = c->guest->whole->vm ? c->guest->whole->vm->kernel :
-								   NULL;
-	const struct vm_files_wanted wanted = {
-		.kernel = c->settings->vm_kernel ? c->settings->vm_kernel :
-			  kernel		 ? kernel->path :
-						   NULL,
-		.initrd = c->settings->vm_initrd ? c->settings->vm_initrd :
-			  kernel		 ? kernel->initrd :
-						   NULL,
-	};
+	struct vm_files_wanted wanted = { .kernel = wanted_kernel(c)->path,
+					  .initrd = wanted_kernel(c)->initrd };
 
+	// An initramfs has the modules of one kernel.
+	if (c->settings->vm_kernel)
+		wanted = (struct vm_files_wanted){ .kernel = c->settings->vm_kernel };
+	if (c->settings->vm_initrd)
+		wanted.initrd = c->settings->vm_initrd;
 	fds[VM_FD_KVM] = vm_host_open_kvm(err);
 	if (fds[VM_FD_KVM] < 0 || vm_host_require(c->rt, fds[VM_FD_KVM], err) < 0 ||
 	    vm_files_open(&wanted, &fds[VM_FD_KERNEL], &fds[VM_FD_INITRD], &fds[VM_FD_AGENT], err) <
@@ -111,13 +118,13 @@ static int open_machine(struct creation *c, struct err *err)
 
 static const char *kernel_parameters(struct creation *c)
 {
-	const struct oci_vm *vm = c->guest->whole->vm;
+	const struct oci_strings *parameters = &wanted_kernel(c)->parameters;
 	scope_text struct text line = { 0 };
 
-	if (!vm || !vm->kernel || vm->kernel->parameters.n == 0)
+	if (parameters->n == 0)
 		return NULL;
-	for (size_t i = 0; i < vm->kernel->parameters.n; i++)
-		text_printf(&line, "%s%s", i ? " " : "", vm->kernel->parameters.v[i]);
+	for (size_t i = 0; i < parameters->n; i++)
+		text_printf(&line, "%s%s", i ? " " : "", parameters->v[i]);
 	return arena_strdup(c->arena, line.str);
 }
 
@@ -176,6 +183,7 @@ static int plan(struct creation *c, struct err *err)
 		return -err->code;
 	guest->config.vcpus = guest->size.vcpus;
 	guest->config.memory_bytes = guest->size.memory_bytes;
+	c->container.state.vm_memory_bytes = guest->size.memory_bytes;
 	guest->config.kernel_parameters = kernel_parameters(c);
 	guest->config.debug = c->rt->debug;
 	guest->config.called = c->called;

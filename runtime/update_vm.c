@@ -61,9 +61,9 @@ static int find_limits(struct change *change, struct err *err)
 
 static int plan(struct change *change, struct err *err)
 {
-	if (container_load_spec(change->container, err) < 0 ||
-	    vm_size_of(change->container->spec, 1, &change->made, err) < 0)
+	if (container_load_spec(change->container, err) < 0)
 		return -err->code;
+	change->made.memory_bytes = change->container->state.vm_memory_bytes;
 	change->now = change->made;
 	return find_limits(change, err);
 }

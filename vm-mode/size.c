@@ -7,10 +7,11 @@
 #define PERIOD_US	 100000 // the kernel's default
 #define CPUS_DEFAULT_MAX 8	// each vCPU costs at boot, and most programs have no use for more
 
-static unsigned int vcpus_of(const struct oci_resources *resources, unsigned int cpus)
+static unsigned int vcpus_of(const struct oci_resources *resources, unsigned int usual,
+			     unsigned int cpus)
 {
 	const struct oci_cpu *cpu = resources ? resources->cpu : NULL;
-	uint64_t wanted = cpus < CPUS_DEFAULT_MAX ? cpus : CPUS_DEFAULT_MAX;
+	uint64_t wanted = usual ? usual : CPUS_DEFAULT_MAX;
 
 	if (cpu && cpu->quota.set && cpu->quota.v > 0) {
 		const uint64_t period = cpu->period.set && cpu->period.v ? cpu->period.v :
@@ -38,10 +39,10 @@ static uint64_t container_part(uint64_t memory_bytes)
 	       VM_GUEST_OVERHEAD_BYTES;
 }
 
-static uint64_t memory_of(const struct oci_resources *resources)
+static uint64_t memory_of(const struct oci_resources *resources, uint64_t usual)
 {
 	const struct oci_memory *memory = resources ? resources->memory : NULL;
-	uint64_t bytes = VM_MEMORY_DEFAULT_BYTES;
+	uint64_t bytes = usual ? usual : VM_MEMORY_DEFAULT_BYTES;
 
 	// Even a limit of nothing but the largest number means none.
 	if (memory && memory->limit.set && memory->limit.v > 0 &&
@@ -54,14 +55,14 @@ static uint64_t memory_of(const struct oci_resources *resources)
 	return whole_mib(bytes);
 }
 
-int vm_size_of(const struct oci_spec *spec, unsigned int cpus, struct vm_size *size,
-	       struct err *err)
+int vm_size_of(const struct oci_spec *spec, const struct vm_size *usual, unsigned int cpus,
+	       struct vm_size *size, struct err *err)
 {
 	const struct oci_vm_hw_config *hardware = spec->vm ? spec->vm->hw_config : NULL;
 	const struct oci_resources *resources = spec->linux->resources;
 
-	*size = (struct vm_size){ .vcpus = vcpus_of(resources, cpus),
-				  .memory_bytes = memory_of(resources) };
+	*size = (struct vm_size){ .vcpus = vcpus_of(resources, usual->vcpus, cpus),
+				  .memory_bytes = memory_of(resources, usual->memory_bytes) };
 	if (hardware && hardware->vcpus.set) {
 		if (hardware->vcpus.v == 0 || hardware->vcpus.v > LAYOUT_VCPUS_MAX)
 			return err_set(err, EINVAL, "vm.hwConfig.vcpus: %u is not in 1 to %u",

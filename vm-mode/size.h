@@ -29,10 +29,10 @@ struct vm_size {
 };
 
 // vm.hwConfig where it says so; else as many vCPUs as the CPU quota needs, at most `cpus`, which the
-// host has (and 1 at least); and memory for the limit and the guest's kernel, or the default.
-// -EINVAL: hwConfig asks for what can't be.
-int vm_size_of(const struct oci_spec *spec, unsigned int cpus, struct vm_size *size,
-	       struct err *err);
+// host has (and 1 at least); and memory for the limit and the guest's kernel. Where the spec has no such limit it
+// is `usual`; a 0 there stands for moat's own default. -EINVAL: hwConfig asks for what can't be.
+int vm_size_of(const struct oci_spec *spec, const struct vm_size *usual, unsigned int cpus,
+	       struct vm_size *size, struct err *err);
 
 // The size to which a VM that was made for `spec` is brought by a new limit: by its balloon, and so never above
 // what it was made with. A limit below 0 is none. -EINVAL: the limit is more than the machine has memory for.

@@ -5,6 +5,7 @@
 #include "base/scope.h"
 #include "base/str.h"
 #include "process/process.h"
+#include "runtime/conf.h"
 #include "runtime/runtime.h"
 #include "runtime/vm_files.h"
 #include "runtime/vm_host.h"
@@ -226,6 +227,19 @@ static struct finding look_overlayfs(const struct runtime *rt)
 		     "engines want it for images, moat itself doesn't: modprobe overlay");
 }
 
+static struct finding look_conf(const struct runtime *rt)
+{
+	const struct conf *conf;
+	struct err err;
+
+	if (conf_load(rt->rootless, rt->arena, &conf, &err) < 0)
+		return lacks(MISSING, arena_strdup(rt->arena, err.msg),
+			     "correct or remove it: until then no container can be made");
+	return found(conf->path ? arena_printf(rt->arena, "%s: containers are %s", conf->path,
+					       conf->mode == CONF_VM ? "microVMs" : "processes") :
+				  "none: containers are processes");
+}
+
 // ---- VM mode ----
 
 static struct finding look_kvm(const struct runtime *rt)
@@ -289,6 +303,7 @@ static const struct fact {
 	{ "seccomp", VM_MODE, look_seccomp },
 	{ "landlock", WANTED, look_landlock },
 	{ "overlayfs", WANTED, look_overlayfs },
+	{ "moat.conf", CONTAINERS, look_conf },
 	{ "kvm", VM_MODE, look_kvm },
 	{ "kvm-probe", VM_MODE, look_probe },
 	{ "guest-kernel", VM_MODE, look_guest_kernel },

@@ -14,7 +14,7 @@ setup() {
 	attempt moat check
 	assert_status 0
 	local name
-	for name in kernel privileges namespaces user-namespaces cgroups systemd seccomp landlock overlayfs kvm kvm-probe \
+	for name in kernel privileges namespaces user-namespaces cgroups systemd seccomp landlock overlayfs moat.conf kvm kvm-probe \
 		guest-kernel agent containers vm-mode; do
 		assert_match "$output" $'\n'"$name +(ok|limited|missing) +[^ ]"
 	done
@@ -23,7 +23,7 @@ setup() {
 
 @test "check: JSON, with advice for all that is missing" {
 	checked=$(moat check --format json)
-	jq -e 'length == 15 and all(.[]; (keys | sort) == ["advice", "name", "status", "value"]
+	jq -e 'length == 16 and all(.[]; (keys | sort) == ["advice", "name", "status", "value"]
 		and (.status | IN("ok", "limited", "missing")) and .value != "" and (.status == "ok") == (.advice == ""))' <<<"$checked"
 	row containers | jq -e '.status == "ok"'
 	row namespaces | jq -e '.value | contains("mnt pid net ipc uts")'

@@ -46,10 +46,68 @@ boots_or_fails() {
 	fails 1 'VM mode: ' moat run -b "$BUNDLE" "$ID"
 }
 
+# set_conf JSON: what moat takes for /etc/moat/moat.conf, of which others on this machine shall know nothing.
+set_conf() {
+	requires_moat "moat.conf"
+	export MOAT_CONF=$T/moat.conf
+	echo "$1" >"$MOAT_CONF"
+}
+
+# run_plainly FLAGS...: without --vm, whatever is under test.
+run_plainly() { timeout --foreground -k 5 60 "$MOAT" --root "$ROOT" "$@" run -b "$BUNDLE" "$ID"; }
+
+@test "vm selection: moat.conf" {
+	set_conf '{"mode": "vm"}'
+	boots_or_fails run_plainly
+}
+
+@test "vm selection: org.moat.vm=false is stronger than moat.conf and the spec's vm object, --vm stronger than it" {
+	set_conf '{"mode": "vm"}'
+	config '.annotations = {"org.moat.vm": "false"} | .vm = {kernel: {path: "/no/such/kernel"}}'
+	set_args cat /proc/sys/kernel/random/boot_id
+	attempt run_plainly
+	assert_status 0
+	assert_eq "$output" "$(</proc/sys/kernel/random/boot_id)" "the kernel's boot"
+	config 'del(.vm)'
+	boots_or_fails run_plainly --vm
+	config '.annotations["run.oci.handler"] = "vm"'
+	boots_or_fails run_plainly
+	config '.annotations = {"org.moat.vm": "no"}'
+	fails 1 'config.json: annotation org.moat.vm: `no` is neither true nor false' run_plainly
+}
+
+@test "vm selection: moat.conf's kernel, its parameters, and the VM's size" {
+	set_conf '{"mode": "vm", "vm": {"kernel": {"path": "/no/such/kernel"}}}'
+	fails 1 'VM mode: ' run_plainly
+	[ "$MOAT_MODE" = vm ] || skip "only with MOAT_MODE=vm a guest is sure to boot"
+	assert_has "$stderr" "/no/such/kernel"
+	set_conf '{"mode": "vm", "vm": {"kernel": {"parameters": ["moat.test=1"]}, "memory": 268435456, "vcpus": 1}}'
+	in_container 'cat /proc/cmdline; nproc; sed -n "s/MemTotal: *//p" /proc/meminfo'
+	assert_match "$output" ' moat\.test=1( .*)?'$'\n''1'$'\n''2[0-9]{5} kB'
+	# The spec's own limit is stronger.
+	config '.linux.resources.memory.limit = 134217728'
+	in_container 'sed -n "s/MemTotal: *//p" /proc/meminfo'
+	assert_match "$output" '^1[0-9]{5} kB'
+}
+
+@test "vm selection: a wrong moat.conf is an error for create alone, which names file and field" {
+	set_conf '{}'
+	create_container
+	set_conf '{"mode": "vm", "vm": {"memory": "1g"}}'
+	ID=${ID}b fails 1 "moat.conf: vm.memory: expected an integer, found a string" create_container
+	set_conf '{"mod": "vm"}'
+	ID=${ID}b fails 1 "moat.conf: mod: is not known" create_container
+	set_conf '{"mode": "container"}'
+	chmod 666 "$MOAT_CONF"
+	ID=${ID}b fails 1 "moat.conf: others than its owner may write to it" create_container
+	assert_eq "$(moat list -q)" "$ID"
+	moat delete --force "$ID"
+}
+
 @test "vm selection: nothing inside the image counts (CVE-2025-24965)" {
 	skip_in_vm "it is selected already"
 	mkdir -p "$BUNDLE/rootfs/etc/moat"
-	echo 'vm = true' >"$BUNDLE/rootfs/etc/moat/moat.conf"
+	echo '{"mode": "vm"}' >"$BUNDLE/rootfs/etc/moat/moat.conf"
 	echo '{"vm": true}' >"$BUNDLE/rootfs/.krun_config.json"
 	in_container 'cat /proc/sys/kernel/random/boot_id'
 	assert_eq "$output" "$(</proc/sys/kernel/random/boot_id)"

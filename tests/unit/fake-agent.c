@@ -160,17 +160,22 @@ void agent_ready(struct agent *agent)
 	agent_answer(agent, PROTO_READY, NULL, 0);
 }
 
-void agent_run(struct agent *agent)
+void agent_start(struct agent *agent)
 {
 	const struct session_request start = { .type = PROTO_START };
 	struct err err;
 
-	agent_ready(agent);
 	if (session_ask(agent->session, &start, &err) < 0)
 		abort();
 	guest_poll(&agent->guest);
 	agent_next(agent);
 	agent_answer(agent, PROTO_STARTED, NULL, 0);
+}
+
+void agent_run(struct agent *agent)
+{
+	agent_ready(agent);
+	agent_start(agent);
 }
 
 struct guest_conn *agent_stream(struct agent *agent, uint32_t id, enum proto_stream_kind kind)

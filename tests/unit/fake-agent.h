@@ -42,6 +42,8 @@ void agent_connect(struct agent *agent);
 void agent_hello(struct agent *agent);
 void agent_ready(struct agent *agent);
 void agent_run(struct agent *agent);
+// The last of them alone.
+void agent_start(struct agent *agent);
 
 struct guest_conn *agent_stream(struct agent *agent, uint32_t id, enum proto_stream_kind kind);
 

@@ -8,7 +8,7 @@
 #define MIB UINT64_C(1048576)
 
 static struct err err;
-static struct vm_size size;
+static struct vm_size size, usual;
 static struct arena arena;
 
 static int size_of(const struct oci_resources *resources, const struct oci_vm_hw_config *hardware,
@@ -20,7 +20,7 @@ static int size_of(const struct oci_resources *resources, const struct oci_vm_hw
 
 	err = (struct err){ 0 };
 	size = (struct vm_size){ 0 };
-	return vm_size_of(&spec, cpus, &size, &err);
+	return vm_size_of(&spec, &usual, cpus, &size, &err);
 }
 
 static unsigned int vcpus(int64_t quota, uint64_t period, unsigned int cpus)
@@ -190,10 +190,24 @@ static void test_resize(void)
 	is_int(resized(512, 600, INT64_MAX / (int64_t)MIB), -EINVAL);
 }
 
+static void test_usual(void)
+{
+	usual = (struct vm_size){ .vcpus = 3, .memory_bytes = 512 * MIB };
+	is_int(size_of(NULL, NULL, 4), 0);
+	is_int(size.vcpus, 3);
+	is_int((long long)size.memory_bytes, 512 * MIB);
+	// A limit is heard first, and so is the host.
+	is_int(vcpus(100000, 100000, 4), 1);
+	is_int(memory_mib(256 * (int64_t)MIB), 328);
+	is_int(vcpus(0, 0, 2), 2);
+	usual = (struct vm_size){ 0 };
+}
+
 int main(void)
 {
 	test_vcpus();
 	test_memory();
+	test_usual();
 	test_hardware();
 	test_host();
 	test_unified();

@@ -137,6 +137,31 @@ static void test_input_waits(void)
 	agent_free(&agent);
 }
 
+// A program that has not been started takes nothing.
+static void test_input_waits_for_start(void)
+{
+	struct stream_fds streams = STREAM_FDS_NONE;
+	int in[2], waiting = 0;
+
+	make_pipe(in);
+	streams.in = in[0];
+	agent_init(&agent, &streams);
+	agent_ready(&agent);
+	struct guest_conn *conn = agent_stream(&agent, 0, PROTO_STDIN);
+	is_int(write(in[1], "input", 5), 5);
+	agent_pump(&agent);
+	is_int(conn->len, 0);
+	is_int(ioctl(in[1], FIONREAD, &waiting), 0);
+	is_int(waiting, 5);
+	agent_start(&agent);
+	agent_pump(&agent);
+	is_int(guest_read(&agent.guest, conn, got, 6), 5);
+	close(in[1]);
+	agent_pump(&agent);
+	is_int(conn->host_shut, VIRTIO_VSOCK_SHUTDOWN_SEND);
+	agent_free(&agent);
+}
+
 static void test_broken_pipe(void)
 {
 	int out[2];
@@ -413,6 +438,7 @@ int main(void)
 	test_whole_mib_in();
 	test_whole_mib_out();
 	test_input_waits();
+	test_input_waits_for_start();
 	test_broken_pipe();
 	test_exit_waits_for_output();
 	test_files();

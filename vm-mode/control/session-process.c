@@ -216,6 +216,8 @@ struct process *process_find(struct session *session, uint32_t id)
 void process_started(struct process *process)
 {
 	process->state = PROCESS_RUNNING;
+	for (size_t i = 0; i < ARRAY_SIZE(process->streams); i++)
+		stream_release(&process->streams[i]);
 	process_send_size(process);
 	if (process->kill_when_started)
 		process_kill(process);

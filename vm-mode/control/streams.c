@@ -18,7 +18,7 @@ static void watch(struct stream *stream)
 
 	if (stream->host.fd < 0 || stream->host.always_ready)
 		return;
-	if (stream->conn && stream->reads && !stream->wants_credit)
+	if (stream->conn && stream->reads && !stream->held && !stream->wants_credit)
 		events |= EPOLLIN;
 	if (stream->blocked)
 		events |= EPOLLOUT;
@@ -126,7 +126,10 @@ static void read_input(struct stream *stream)
 
 static void on_space(struct vsock_conn *conn)
 {
-	read_input(conn->user);
+	struct stream *stream = conn->user;
+
+	if (!stream->held)
+		read_input(stream);
 }
 
 // ---- guest to host ----
@@ -198,7 +201,7 @@ static void on_ready(struct loop_source *source, uint32_t events)
 		watch(stream);
 		tell_drained(stream);
 	}
-	if (stream->reads && stream->conn && (broken || events & EPOLLIN))
+	if (stream->reads && !stream->held && stream->conn && (broken || events & EPOLLIN))
 		read_input(stream);
 }
 
@@ -220,6 +223,7 @@ int stream_init(struct stream *stream, struct loop *loop, enum proto_stream_kind
 	*stream = (struct stream){ .loop = loop, .kind = kind };
 	stream->reads = kind == PROTO_STDIN || kind == PROTO_TERMINAL;
 	stream->writes = kind != PROTO_STDIN;
+	stream->held = stream->reads;
 	if (hostfd_open(&stream->host, fd, err) < 0) {
 		stream->reads = stream->writes = false;
 		return -err->code;
@@ -266,12 +270,19 @@ bool stream_attach(struct stream *stream, struct vsock_conn *conn)
 
 void stream_start(struct stream *stream)
 {
-	if (stream->reads)
+	if (stream->reads && !stream->held)
 		read_input(stream);
-	else if (stream->kind == PROTO_STDIN && stream->conn)
+	else if (!stream->reads && stream->kind == PROTO_STDIN && stream->conn)
 		end_input(stream);
 	else
 		watch(stream);
+}
+
+void stream_release(struct stream *stream)
+{
+	stream->held = false;
+	if (stream->reads && stream->conn)
+		read_input(stream);
 }
 
 void stream_await(struct stream *stream)

@@ -39,6 +39,7 @@ struct stream {
 	struct vsock_conn *conn;
 	bool reads, writes;	    // directions of the host's side that are still open
 	bool null;		    // stream_init_null(), until the guest has connected
+	bool held;		    // no input is read, until stream_release()
 	bool wants_credit, blocked; // what each waits for
 	void (*drained)(struct stream *stream);
 	char *buffer; // of input that was read and not sent
@@ -58,8 +59,12 @@ void stream_init_null(struct stream *stream, struct loop *loop, enum proto_strea
 // or the stream is over.
 bool stream_attach(struct stream *stream, struct vsock_conn *conn);
 
-// Starts reading, after stream_attach().
+// Serves it, after stream_attach().
 void stream_start(struct stream *stream);
+
+// The process runs: from here on its input is read. Whoever gives it input need not find that a process
+// took it which never ran.
+void stream_release(struct stream *stream);
 
 // The stream's function for data, for who has read the connection's first bytes himself.
 size_t stream_data(struct vsock_conn *conn, const void *data, size_t len);

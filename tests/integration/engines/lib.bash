@@ -84,13 +84,13 @@ in_house() { nsenter --mount="/proc/$HOUSE/ns/mnt" -- "$@"; }
 house_mounts() { cut -d' ' -f5 "/proc/$HOUSE/mountinfo" | sort; }
 
 # house_command NAME FLAGS...: NAME becomes a command that runs the program of that name with FLAGS in
-# the house, for a minute at most.
+# the house, for a minute at most, or as many as wait_for has patience for.
 house_command() {
 	local program
 	program=$(type -P "$1")
 	cat >"$ENGINE/bin/$1" <<-EOF
 		#!/bin/sh
-		exec nsenter --mount=/proc/$HOUSE/ns/mnt -- timeout --foreground -k 5 60 $program ${@:2} "\$@"
+		exec nsenter --mount=/proc/$HOUSE/ns/mnt -- timeout --foreground -k 5 $((60 * ${PATIENCE:-1})) $program ${@:2} "\$@"
 	EOF
 	chmod +x "$ENGINE/bin/$1"
 }
@@ -129,6 +129,18 @@ start_containerd() {
 run_containerd() {
 	house_daemon containerd --config "$ENGINE/config.toml"
 	await_daemon "$ENGINE/bin/ctr" version
+}
+
+# start_dockerd RUNTIME: for the containerd of start_containerd, with systemd for the cgroups, below the slice
+# $CGROUP, and without all that it would do to the host's network.
+start_dockerd() {
+	house_command docker --host "unix://$ENGINE/socket" --config "$ENGINE/client"
+	# With systemd and cgroup v2, dockerd has systemd make the cgroups unless told otherwise.
+	house_daemon dockerd --host "unix://$ENGINE/socket" --data-root "$ENGINE/dockerd.root" --exec-root "$ENGINE/dockerd.run" \
+		--containerd "$ENGINE/grpc" --pidfile "$ENGINE/dockerd.pid" --bridge none --iptables=false \
+		--ip6tables=false --ip-forward=false --add-runtime "tested=$1" --default-runtime tested \
+		--exec-opt native.cgroupdriver=systemd --cgroup-parent "$CGROUP"
+	await_daemon "$ENGINE/bin/docker" version
 }
 
 # configure_podman: without a network, and with systemd for the cgroups.

@@ -74,3 +74,11 @@ show() { as_user systemctl --user show --value -p "$1" "$2"; }
 	assert_status 6
 	assert_eq "$output" $' 0 65534 1\n 1 500000 65536\n0'
 }
+
+@test "rootless: root's moat.conf counts for podman's containers, too" {
+	in_house sh -c 'mkdir -p /etc/moat; echo "{\"mod\": \"vm\"}" >/etc/moat/moat.conf'
+	attempt podman run --rm --name "$ID" --cgroup-parent "$CGROUP" --rootfs "$ENGINE/rootfs" true
+	in_house rm -r /etc/moat
+	assert_status 126
+	assert_has "$stderr" "moat.conf: mod: is not known"
+}

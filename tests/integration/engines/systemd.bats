@@ -23,13 +23,7 @@ engine_start() {
 
 	start_containerd moat
 
-	house_command docker --host "unix://$ENGINE/socket" --config "$ENGINE/client"
-	# With systemd and cgroup v2, dockerd has systemd make the cgroups unless told otherwise.
-	house_daemon dockerd --host "unix://$ENGINE/socket" --data-root "$ENGINE/dockerd.root" --exec-root "$ENGINE/dockerd.run" \
-		--containerd "$ENGINE/grpc" --pidfile "$ENGINE/dockerd.pid" --bridge none --iptables=false \
-		--ip6tables=false --ip-forward=false --add-runtime "tested=$MOAT" --default-runtime tested \
-		--exec-opt native.cgroupdriver=systemd --cgroup-parent "$CGROUP"
-	await_daemon "$ENGINE/bin/docker" version
+	start_dockerd "$MOAT"
 	tar -C "$ROOTFS" -c . | "$ENGINE/bin/docker" import - busybox
 }
 
