@@ -97,8 +97,8 @@ static const struct shape shapes[] = {
 	{ FUSE_REMOVEMAPPING, 20, NOT_PATCHED, NOT_PATCHED, 0 },
 	{ FUSE_SYNCFS, 8, NOT_PATCHED, NOT_PATCHED, 0 },
 	{ FUSE_TMPFILE, 16, NOT_PATCHED, NOT_PATCHED, 1 },
-	{ FUSE_INTERRUPT, 8, NOT_PATCHED, NOT_PATCHED, 0 },
 	{ WIRE_STATX, 24, 8, NOT_PATCHED, 0 },
+	{ FUSE_INTERRUPT, 8, NOT_PATCHED, NOT_PATCHED, 0 },
 };
 
 static const char *const names[] = {

@@ -55,16 +55,15 @@ static size_t next_bytes(size_t len)
 
 // ---- streams ----
 
-static int keep_far(int fd)
+static void keep_far(int fd)
 {
 	if (fd < 0 || far_count == FAR_MAX || fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
 		abort();
 	far_ends[far_count++] = fd;
-	return 0;
 }
 
 // One of the host's descriptors: what never ends, a pipe, a socket, or none.
-static int make_stream(bool input)
+static int make_stream(bool to_read)
 {
 	const uint8_t kind = far_count < FAR_MAX ? next() % 4 : 0;
 	int ends[2];
@@ -72,12 +71,12 @@ static int make_stream(bool input)
 	if (kind == 3)
 		return -1;
 	if (kind == 0)
-		return open(input ? "/dev/zero" : "/dev/null", O_RDWR | O_CLOEXEC);
+		return open(to_read ? "/dev/zero" : "/dev/null", O_RDWR | O_CLOEXEC);
 	if ((kind == 1 ? pipe2(ends, O_CLOEXEC) :
 			 socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends)) < 0)
 		abort();
-	keep_far(ends[input ? 1 : 0]);
-	return ends[input ? 0 : 1];
+	keep_far(ends[to_read ? 1 : 0]);
+	return ends[to_read ? 0 : 1];
 }
 
 static int make_terminal(void)
