@@ -411,6 +411,7 @@ static void test_window_buffers(void)
 	is_int(request(FUSE_WRITE, node, PART(out), NO_PART), -ETIME);
 	ok(get(VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET, "costs the guest the device");
 	end();
+}
 
 // A server that was taken over must not hold the VMM up.
 static void test_window_flood(void)
