@@ -254,6 +254,9 @@ static void step(void)
 		break;
 	case 8:
 		use_far();
+		// Perhaps too small for a packet's header.
+		if (what >> 3 == 31)
+			agent.guest.buffer_len = next() % 64;
 		break;
 	case 1:
 		session_forget(agent.session, &streams[what >> 3 & 3]);
