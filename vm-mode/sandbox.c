@@ -87,6 +87,7 @@ static const int refused_calls[] = { SYS_openat, SYS_open, SYS_socket, SYS_readl
 
 // ioctl(2) by its second argument. Of KVM the main thread needs what makes vCPUs and their irqs.
 static const uint32_t main_ioctls[] = {
+	KVM_RUN,
 	KVM_CHECK_EXTENSION,
 	KVM_GET_VCPU_MMAP_SIZE,
 	KVM_GET_SUPPORTED_CPUID,
@@ -177,21 +178,23 @@ static void add_mapping(struct filter *filter, int nr)
 }
 
 // What all three have.
-static void begin_common(struct filter *filter)
+static void add_common(struct filter *filter)
 {
-	begin(filter);
 	ALLOW(filter, common_calls);
 	add_mapping(filter, SYS_mmap);
 	add_mapping(filter, SYS_mprotect);
 	BY_ARGUMENT(filter, SYS_fcntl, 1, fcntls, REFUSE(EPERM));
 }
 
-// What the VMM's threads have: devices, and signals to each other.
-static void begin_vmm(struct filter *filter)
+// What the VMM's threads have: devices, and signals to each other. The ioctls come first: a vCPU's thread
+// makes little else, and the kernel has to ask the filter each time, as for all that goes by arguments.
+static void begin_vmm(struct filter *filter, const uint32_t *ioctls, size_t n)
 {
 	const uint32_t self[] = { (uint32_t)getpid() };
 
-	begin_common(filter);
+	begin(filter);
+	add_by_argument(filter, SYS_ioctl, 1, ioctls, n, REFUSE(ENOTTY));
+	add_common(filter);
 	ALLOW(filter, device_calls);
 	BY_ARGUMENT(filter, SYS_tgkill, 0, self, SECCOMP_RET_KILL_PROCESS);
 	add_calls(filter, refused_calls, ARRAY_SIZE(refused_calls), REFUSE(EPERM));
@@ -286,13 +289,12 @@ int sandbox_vmm(struct err *err)
 
 	if (keep_caps(0, err) < 0 || close_off(err) < 0 || sandbox_landlock(err) < 0)
 		return -err->code;
-	begin_vmm(&filter);
+	begin_vmm(&filter, main_ioctls, ARRAY_SIZE(main_ioctls));
 	ALLOW(&filter, main_calls);
 	BY_ARGUMENT(&filter, SYS_clone, 0, clones, SECCOMP_RET_KILL_PROCESS);
 	// Its flags can't be seen; the C library then takes the other.
 	add_calls(&filter, (const int[]){ SYS_clone3 }, 1, REFUSE(ENOSYS));
 	BY_ARGUMENT(&filter, SYS_prlimit64, 0, itself, SECCOMP_RET_KILL_PROCESS);
-	BY_ARGUMENT(&filter, SYS_ioctl, 1, main_ioctls, REFUSE(ENOTTY));
 	return install(&filter, err);
 }
 
@@ -300,8 +302,7 @@ int sandbox_vcpu(struct err *err)
 {
 	struct filter filter;
 
-	begin_vmm(&filter);
-	BY_ARGUMENT(&filter, SYS_ioctl, 1, vcpu_ioctls, REFUSE(ENOTTY));
+	begin_vmm(&filter, vcpu_ioctls, ARRAY_SIZE(vcpu_ioctls));
 	return install(&filter, err);
 }
 
@@ -316,7 +317,8 @@ int sandbox_file_server(struct err *err)
 
 	if (keep_caps(caps, err) < 0 || close_off(err) < 0)
 		return -err->code;
-	begin_common(&filter);
+	begin(&filter);
+	add_common(&filter);
 	ALLOW(&filter, file_server_calls);
 	add_calls(&filter, (const int[]){ SYS_ioctl }, 1, REFUSE(ENOTTY));
 	return install(&filter, err);
