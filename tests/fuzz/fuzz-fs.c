@@ -30,6 +30,7 @@
 #define PIECES_MAX    4
 #define NOT_PATCHED   255
 #define RAW_NAME      64
+#define CAPS_SIZE     20
 #define FILE_SIZE_MAX ((rlim_t)8 << 20)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -160,7 +161,7 @@ static uint64_t pick(struct input *input, const uint64_t *known, unsigned int co
 	return raw;
 }
 
-// A name, one that matters or any or one about as long as the longest, with its NUL or without.
+// A name: one that matters, any, or one about as long as the longest, with its NUL or without.
 static size_t add_name(struct input *input, uint8_t *to, size_t room)
 {
 	const uint8_t which = byte(input);
@@ -172,6 +173,11 @@ static size_t add_name(struct input *input, uint8_t *to, size_t room)
 	} else if (which < 0xe8) {
 		memset(raw, 'n', sizeof(raw));
 		raw[NAME_MAX - 2 + which % 8] = '\0';
+	} else if (which < 0xf0) {
+		// A value: the capabilities of a program, VFS_CAP_REVISION_2.
+		memset(to, 0, room < CAPS_SIZE ? room : CAPS_SIZE);
+		memcpy(to, (const uint8_t[]){ 1, 0, 0, 2 }, room < 4 ? room : 4);
+		return room < CAPS_SIZE ? room : CAPS_SIZE;
 	} else {
 		bytes(input, (uint8_t *)raw, RAW_NAME);
 		raw[which % RAW_NAME] = '\0';
