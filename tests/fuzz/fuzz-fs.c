@@ -38,7 +38,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static char tree[] = "/tmp/moat-fuzz-fs-XXXXXX";
 static int outer = -1, root = -1, proc = -1;
-static bool map_fails; // the VMM can't map what it is to
+static bool map_fails;	// the VMM can't map what it is to
+static bool has_mounts; // below the root
 
 struct input {
 	const uint8_t *data;
@@ -122,6 +123,8 @@ static const char *const names[] = {
 	"security.capability",
 	"system.posix_acl_access",
 	"x",
+	"mnt",
+	"proc",
 };
 
 static void must(bool condition)
@@ -352,12 +355,36 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 	return ftw->level > 0 ? remove(path) : 0;
 }
 
+// Another file system, empty again.
+static void renew_mount(void)
+{
+	char path[64];
+
+	if (!has_mounts)
+		return;
+	snprintf(path, sizeof(path), "%s/root/mnt", tree);
+	umount2(path, MNT_DETACH);
+	must(mount("tmpfs", path, "tmpfs", 0, "size=8m") == 0);
+}
+
+// One that the guest may see, and one that it may not.
+static void make_mounts(void)
+{
+	char path[64];
+
+	must(mkdirat(root, "mnt", 0755) == 0 && mkdirat(root, "proc", 0755) == 0);
+	snprintf(path, sizeof(path), "%s/root/proc", tree);
+	must(mount("proc", path, "proc", MS_RDONLY, NULL) == 0);
+	has_mounts = true;
+}
+
 static void make_tree(void)
 {
 	char path[64];
 
 	snprintf(path, sizeof(path), "%s/root", tree);
-	nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	renew_mount();
+	nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 	fchmod(root, 0755);
 	int fd = openat(root, "file", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 	must(write(fd, path, sizeof(path)) == sizeof(path));
@@ -419,7 +446,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	setrlimit(RLIMIT_NOFILE, &files);
 	must(mkdtemp(tree) != NULL);
 	// A small file system of our own, where we may: it goes with us.
-	if (unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0)
+	const bool may_mount = unshare(CLONE_NEWNS) == 0 &&
+			       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+	if (may_mount)
 		must(mount("tmpfs", tree, "tmpfs", 0, "size=64m") == 0);
 	else
 		setrlimit(RLIMIT_FSIZE, &size);
@@ -427,6 +456,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	mkdirat(outer, "root", 0755);
 	root = openat(outer, "root", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (may_mount)
+		make_mounts();
 	int fd = openat(outer, "canary", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 	must(write(fd, SECRET, strlen(SECRET)) == (ssize_t)strlen(SECRET));
 	futimens(fd, times);
