@@ -87,7 +87,6 @@ static const int refused_calls[] = { SYS_openat, SYS_open, SYS_socket, SYS_readl
 
 // ioctl(2) by its second argument. Of KVM the main thread needs what makes vCPUs and their irqs.
 static const uint32_t main_ioctls[] = {
-	KVM_RUN,
 	KVM_CHECK_EXTENSION,
 	KVM_GET_VCPU_MMAP_SIZE,
 	KVM_GET_SUPPORTED_CPUID,
