@@ -9,6 +9,7 @@
 #include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
+#include <linux/if_tun.h>
 #include <linux/kvm.h>
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
@@ -47,6 +48,7 @@ static const int device_calls[] = {
 	SYS_timerfd_settime,
 	SYS_getrandom,
 	SYS_fallocate,
+	SYS_fdatasync,
 	SYS_fstat,
 	SYS_newfstatat,
 	SYS_getsockopt,
@@ -104,9 +106,10 @@ static const uint32_t main_ioctls[] = {
 	TCSETSW,
 	TCSETSF,
 	TIOCGWINSZ,
+	TUNSETOFFLOAD,
 };
-static const uint32_t vcpu_ioctls[] = { KVM_RUN, KVM_GET_REGS, KVM_GET_SREGS,
-					TCGETS,	 TCSETS,       TIOCGWINSZ };
+static const uint32_t vcpu_ioctls[] = { KVM_RUN, KVM_GET_REGS, KVM_GET_SREGS, TCGETS,
+					TCSETS,	 TIOCGWINSZ,   TUNSETOFFLOAD };
 
 #define FILTER_MAX 256
 

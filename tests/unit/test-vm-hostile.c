@@ -7,7 +7,9 @@
 // `tame`, where the garbage spares the list itself and the ports that end a guest, so that it must come to
 // its end and be served there; and `wild`, where nothing is spared, and any end will do.
 #include "vm-mode/devices/balloon.h"
+#include "vm-mode/devices/blk.h"
 #include "vm-mode/devices/console.h"
+#include "vm-mode/devices/net.h"
 #include "vm-mode/devices/rng.h"
 #include "vm-mode/devices/vsock.h"
 #include "vm-mode/fs/device.h"
@@ -27,13 +29,16 @@
 #include <linux/virtio_mmio.h>
 #include <linux/virtio_ring.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 
 #define SEEDS	 8
 #define STEPS	 1500 // pieces of garbage, of one access or a few dozen
-#define SURVIVED 42   // the guest's status when it has been served
+#define MTU	 1500
+#define DISK	 (1 << 20)
+#define SURVIVED 42 // the guest's status when it has been served
 
 #define MEMORY	  (UINT64_C(16) << 20)
 #define TABLES	  UINT64_C(0x300000) // page tables for what is above 4 GiB
@@ -94,6 +99,8 @@ GUEST(walker, "mov $0x400000, %ebx\n"
 
 static char tree[] = "/tmp/moat-vm-hostile-XXXXXX";
 static int root_fd = -1, proc_fd = -1, kvm_fd = -1;
+static int disk_fd = -1,
+	   tap_fd = -1; // a file, and a socket whose other end takes what it has room for
 
 // ---- garbage ----
 
@@ -327,7 +334,7 @@ static void make_garbage(struct list *list)
 
 // ---- the orderly driver, after that ----
 
-enum { RNG, CONSOLE, FS, BALLOON, VSOCK, DEVICES };
+enum { RNG, CONSOLE, FS, BALLOON, VSOCK, BLK, NET, DEVICES };
 
 static void start_orderly(struct list *list, unsigned int device, uint32_t queue)
 {
@@ -431,15 +438,20 @@ static int add_devices(struct vmm *vmm, const struct fs_window *window)
 		.window = window,
 		.confine = CONFINED ? sandbox_file_server : NULL,
 	};
+	static const uint8_t mac[NET_MAC_BYTES] = { 2, 0, 0, 0, 0, 1 };
 	struct device *devices[DEVICES];
-	static const char *const names[] = { "rng", "console", "fs", "balloon", "vsock" };
+	static const char *const names[] = { "rng",   "console", "fs", "balloon",
+					     "vsock", "blk",	 "net" };
 	struct vsock *vsock;
 
 	// The file server first: it is forked off.
 	if (fs_device_create(&fs, &devices[FS], &vmm->err) < 0 ||
 	    rng_create(&devices[RNG], &vmm->err) < 0 ||
 	    console_create(&devices[CONSOLE], -1, &vmm->err) < 0 ||
-	    balloon_create(&devices[BALLOON], &vmm->err) < 0 || vsock_create(&vsock, &vmm->err) < 0)
+	    balloon_create(&devices[BALLOON], &vmm->err) < 0 ||
+	    vsock_create(&vsock, &vmm->err) < 0 ||
+	    blk_create(&devices[BLK], disk_fd, "disk", &vmm->err) < 0 ||
+	    net_create(&devices[NET], tap_fd, mac, MTU, &vmm->err) < 0)
 		return -vmm->err.code;
 	vmm->console = devices[CONSOLE];
 	vmm->port = (struct vsock_port){ .port = 1, .connect = on_connect };
@@ -601,6 +613,7 @@ static int test_seed(uint64_t seed, bool wild, int log, int outer)
 
 static int prepare(int *outer, int *log)
 {
+	int ends[2];
 	char path[64];
 	struct err err;
 
@@ -612,6 +625,11 @@ static int prepare(int *outer, int *log)
 		return -1;
 	root_fd = openat(*outer, "root", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	disk_fd = memfd_create("disk", MFD_CLOEXEC);
+	if (ftruncate(disk_fd, DISK) < 0 ||
+	    socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) < 0)
+		return -1;
+	tap_fd = ends[0]; // the other stays open, too
 	snprintf(path, sizeof(path), "%s/log", tree);
 	if (log_open(path, LOG_TEXT, LOG_WARN, &err) < 0)
 		return -1;
