@@ -5,14 +5,17 @@
 
 #include <asm/ioctls.h>
 #include <asm/termbits.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
+#include <linux/if_tun.h>
 #include <linux/kvm.h>
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <stddef.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -21,51 +24,52 @@
 
 // What memory, threads and the C library need anywhere.
 static const int common_calls[] = {
-	SYS_brk,
-	SYS_mmap,
-	SYS_munmap,
-	SYS_mremap,
-	SYS_madvise,
-	SYS_mprotect,
-	SYS_futex,
-	SYS_rt_sigreturn,
-	SYS_rt_sigprocmask,
-	SYS_restart_syscall,
-	SYS_sched_yield,
-	SYS_clock_gettime,
-	SYS_getpid,
-	SYS_gettid,
-	SYS_exit,
-	SYS_exit_group,
-	SYS_read,
-	SYS_write,
-	SYS_writev,
-	SYS_close,
-	SYS_sendmsg,
-	SYS_recvmsg,
+	SYS_brk,	 SYS_munmap,	    SYS_mremap,		SYS_madvise,
+	SYS_futex,	 SYS_rt_sigreturn,  SYS_rt_sigprocmask, SYS_restart_syscall,
+	SYS_sched_yield, SYS_clock_gettime, SYS_getpid,		SYS_gettid,
+	SYS_exit,	 SYS_exit_group,    SYS_read,		SYS_write,
+	SYS_writev,	 SYS_close,	    SYS_sendmsg,	SYS_recvmsg,
 	SYS_poll,
-	SYS_fcntl,
 };
+
+// fcntl(2) by its second argument: none that makes the kernel send signals (F_SETOWN, F_SETSIG).
+static const uint32_t fcntls[] = { F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD,	  F_SETFD,
+				   F_GETFL, F_SETFL,	     F_ADD_SEALS, F_GET_SEALS };
 
 // Devices, streams and verbs: also on a vCPU's thread, which serves registers under the loop's lock.
 static const int device_calls[] = {
-	SYS_readv,     SYS_preadv2,    SYS_pwritev2,  SYS_recvfrom,
-	SYS_sendto,    SYS_shutdown,   SYS_epoll_ctl, SYS_timerfd_settime,
-	SYS_getrandom, SYS_fallocate,  SYS_fstat,     SYS_newfstatat,
-	SYS_tgkill,    SYS_getsockopt, SYS_eventfd2,  SYS_pidfd_send_signal,
-	SYS_kill,      SYS_wait4,      SYS_waitid,    SYS_ppoll,
+	SYS_readv,
+	SYS_preadv2,
+	SYS_pwritev2,
+	SYS_recvfrom,
+	SYS_sendto,
+	SYS_shutdown,
+	SYS_epoll_ctl,
+	SYS_timerfd_settime,
+	SYS_getrandom,
+	SYS_fallocate,
+	SYS_fdatasync,
+	SYS_fstat,
+	SYS_newfstatat,
+	SYS_getsockopt,
+	SYS_eventfd2,
+	SYS_waitid,
+	SYS_ppoll,
+	SYS_sched_getaffinity, // malloc(3), which counts processors
+	SYS_pidfd_send_signal, // to the file server: no other pidfd is here, nor can be made
 };
 
 // The main thread alone: the loop, and the making of machine and threads.
 static const int main_calls[] = {
-	SYS_epoll_wait,	     SYS_epoll_pwait,	 SYS_accept4,
-	SYS_pread64,	     SYS_lseek,		 SYS_rt_sigaction,
-	SYS_clone3,	     SYS_clone, // where a filter around moat knows no clone3
-	SYS_set_robust_list, SYS_rseq,		 SYS_sched_getaffinity,
-	SYS_signalfd4,	     SYS_timerfd_create, SYS_epoll_create1,
-	SYS_prctl,	     SYS_seccomp,	 SYS_sched_setaffinity,
-	SYS_setsockopt,	     SYS_prlimit64,	 SYS_statx,
+	SYS_epoll_wait,	   SYS_epoll_pwait,	SYS_accept4, SYS_pread64,    SYS_lseek,
+	SYS_rt_sigaction,  SYS_set_robust_list, SYS_rseq,    SYS_signalfd4,  SYS_timerfd_create,
+	SYS_epoll_create1, SYS_prctl,		SYS_seccomp, SYS_setsockopt, SYS_statx,
 };
+
+// As pthread_create(3) calls clone(2): a thread, and no process or namespace.
+static const uint32_t clones[] = { CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM |
+				   CLONE_SIGHAND | CLONE_THREAD | CLONE_SETTLS |
+				   CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID };
 
 static const int file_server_calls[] = {
 	SYS_readv,	     SYS_preadv,    SYS_pwritev,    SYS_preadv2,      SYS_pwritev2,
@@ -102,9 +106,10 @@ static const uint32_t main_ioctls[] = {
 	TCSETSW,
 	TCSETSF,
 	TIOCGWINSZ,
+	TUNSETOFFLOAD,
 };
 static const uint32_t vcpu_ioctls[] = { KVM_RUN, KVM_GET_REGS, KVM_GET_SREGS, KVM_KVMCLOCK_CTRL,
-					TCGETS,	 TCSETS,       TIOCGWINSZ };
+					TCGETS,	 TCSETS,       TIOCGWINSZ,    TUNSETOFFLOAD };
 
 #define FILTER_MAX 256
 
@@ -143,25 +148,65 @@ static void add_calls(struct filter *filter, const int *calls, size_t n, uint32_
 
 #define ALLOW(filter, calls) add_calls(filter, calls, ARRAY_SIZE(calls), SECCOMP_RET_ALLOW)
 
-// The accumulator holds the argument after this; so it comes last.
-static void add_ioctls(struct filter *filter, const uint32_t *requests, size_t n)
+#define REFUSE(code) (SECCOMP_RET_ERRNO | ((code)&SECCOMP_RET_DATA))
+
+// Call `nr` by the lower half of one of its arguments: allowed for these values, else `result`.
+static void add_by_argument(struct filter *filter, int nr, int argument, const uint32_t *values,
+			    size_t n, uint32_t result)
 {
-	add(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 1, 0));
-	add(filter, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS));
-	add(filter, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, FIELD(args[1])));
+	const uint8_t skip = (uint8_t)(2 * n + 2);
+
+	add(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)nr, 0, skip));
+	add(filter, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, FIELD(args[argument])));
 	for (size_t i = 0; i < n; i++) {
 		add(filter,
-		    (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, requests[i], 0, 1));
+		    (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, values[i], 0, 1));
 		add(filter, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
 	}
-	add(filter, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K,
-						 SECCOMP_RET_ERRNO | (ENOTTY & SECCOMP_RET_DATA)));
+	add(filter, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, result));
 }
 
-static int install(const struct filter *filter, struct err *err)
+#define BY_ARGUMENT(filter, nr, argument, values, result) \
+	add_by_argument(filter, nr, argument, values, ARRAY_SIZE(values), result)
+
+// Memory may be had, but none with new code in it.
+static void add_mapping(struct filter *filter, int nr)
 {
-	const struct sock_fprog program = { .len = filter->n,
-					    .filter = (struct sock_filter *)filter->v };
+	add(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)nr, 0, 4));
+	add(filter, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, FIELD(args[2])));
+	add(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 0, 1));
+	add(filter, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS));
+	add(filter, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+}
+
+// What all three have.
+static void add_common(struct filter *filter)
+{
+	ALLOW(filter, common_calls);
+	add_mapping(filter, SYS_mmap);
+	add_mapping(filter, SYS_mprotect);
+	BY_ARGUMENT(filter, SYS_fcntl, 1, fcntls, REFUSE(EPERM));
+}
+
+// What the VMM's threads have: devices, and signals to each other. The ioctls come first: a vCPU's thread
+// makes little else, and the kernel has to ask the filter each time, as for all that goes by arguments.
+static void begin_vmm(struct filter *filter, const uint32_t *ioctls, size_t n)
+{
+	const uint32_t self[] = { (uint32_t)getpid() };
+
+	begin(filter);
+	add_by_argument(filter, SYS_ioctl, 1, ioctls, n, REFUSE(ENOTTY));
+	add_common(filter);
+	ALLOW(filter, device_calls);
+	BY_ARGUMENT(filter, SYS_tgkill, 0, self, SECCOMP_RET_KILL_PROCESS);
+	add_calls(filter, refused_calls, ARRAY_SIZE(refused_calls), REFUSE(EPERM));
+}
+
+// All else ends the process.
+static int install(struct filter *filter, struct err *err)
+{
+	add(filter, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS));
+	const struct sock_fprog program = { .len = filter->n, .filter = filter->v };
 
 	if (filter->n == FILTER_MAX)
 		return err_set(err, E2BIG, "the seccomp filter is too long");
@@ -194,52 +239,64 @@ static int keep_caps(uint64_t caps, struct err *err)
 	return 0;
 }
 
-// Nobody may attach to it, and its memory, which is the guest's, goes into no file.
+// Nobody may attach to it, and its memory, which is the guest's, goes into no file. The limit of one byte
+// is the one that also holds for programs that core dumps are piped to, and it holds where being dumpable
+// comes back: with the first setfsuid(2), if fs.suid_dumpable is 2.
 static int close_off(struct err *err)
 {
-	const struct rlimit none = { 0 };
+	const struct rlimit one = { 1, 1 }, none = { 0 };
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys(err, "no_new_privs");
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || setrlimit(RLIMIT_CORE, &none) < 0)
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ||
+	    (setrlimit(RLIMIT_CORE, &one) < 0 && setrlimit(RLIMIT_CORE, &none) < 0))
 		return err_sys(err, "forbid core dumps");
 	return 0;
 }
 
-// All that the kernel's Landlock can forbid, allowed nowhere. Descriptors that are open stay so.
-static int leave_file_system(struct err *err)
+// As the newest kernel knows it: that of Debian 12's headers ends with the first field.
+struct ruleset {
+	uint64_t files, net, scoped;
+};
+
+int sandbox_landlock(struct err *err)
 {
-	// By version, Documentation/userspace-api/landlock.rst; the bits beyond these headers' are
-	// those of REFER, TRUNCATE and IOCTL_DEV.
-	static const uint64_t handled[] = { 0x1fff, 0x3fff, 0x7fff, 0x7fff, 0xffff };
-	struct landlock_ruleset_attr rules = { 0 };
+	// By version, Documentation/userspace-api/landlock.rst: in the second REFER, in the third
+	// TRUNCATE, in the fourth TCP, in the fifth IOCTL_DEV, in the sixth abstract Unix sockets. (Not
+	// signals: the file server, outside of this, has to be ended.)
+	static const struct {
+		struct ruleset rules;
+		size_t size;
+	} by_version[] = { { { 0x1fff, 0, 0 }, 8 },  { { 0x3fff, 0, 0 }, 8 },
+			   { { 0x7fff, 0, 0 }, 8 },  { { 0x7fff, 3, 0 }, 16 },
+			   { { 0xffff, 3, 0 }, 16 }, { { 0xffff, 3, 1 }, 24 } };
 	const long version = syscall(SYS_landlock_create_ruleset, NULL, 0,
 				     LANDLOCK_CREATE_RULESET_VERSION);
 
 	if (version <= 0)
 		return 0;
-	rules.handled_access_fs =
-		handled[version <= (long)ARRAY_SIZE(handled) ? version - 1 :
-							       (long)ARRAY_SIZE(handled) - 1];
-	scope_fd int fd = (int)syscall(SYS_landlock_create_ruleset, &rules, sizeof(rules), 0);
+	const size_t known = version <= (long)ARRAY_SIZE(by_version) ? (size_t)version :
+								       ARRAY_SIZE(by_version);
+	scope_fd int fd = (int)syscall(SYS_landlock_create_ruleset, &by_version[known - 1].rules,
+				       by_version[known - 1].size, 0);
 	if (fd < 0 || syscall(SYS_landlock_restrict_self, fd, 0) < 0)
 		return err_sys(err, "Landlock");
-	return 0;
+	return (int)version;
 }
 
 int sandbox_vmm(struct err *err)
 {
+	static const uint32_t itself[] = { 0 };
 	struct filter filter;
 
-	if (keep_caps(0, err) < 0 || close_off(err) < 0 || leave_file_system(err) < 0)
+	if (keep_caps(0, err) < 0 || close_off(err) < 0 || sandbox_landlock(err) < 0)
 		return -err->code;
-	begin(&filter);
-	ALLOW(&filter, common_calls);
-	ALLOW(&filter, device_calls);
+	begin_vmm(&filter, main_ioctls, ARRAY_SIZE(main_ioctls));
 	ALLOW(&filter, main_calls);
-	add_calls(&filter, refused_calls, ARRAY_SIZE(refused_calls),
-		  SECCOMP_RET_ERRNO | (EPERM & SECCOMP_RET_DATA));
-	add_ioctls(&filter, main_ioctls, ARRAY_SIZE(main_ioctls));
+	BY_ARGUMENT(&filter, SYS_clone, 0, clones, SECCOMP_RET_KILL_PROCESS);
+	// Its flags can't be seen; the C library then takes the other.
+	add_calls(&filter, (const int[]){ SYS_clone3 }, 1, REFUSE(ENOSYS));
+	BY_ARGUMENT(&filter, SYS_prlimit64, 0, itself, SECCOMP_RET_KILL_PROCESS);
 	return install(&filter, err);
 }
 
@@ -247,12 +304,7 @@ int sandbox_vcpu(struct err *err)
 {
 	struct filter filter;
 
-	begin(&filter);
-	ALLOW(&filter, common_calls);
-	ALLOW(&filter, device_calls);
-	add_calls(&filter, refused_calls, ARRAY_SIZE(refused_calls),
-		  SECCOMP_RET_ERRNO | (EPERM & SECCOMP_RET_DATA));
-	add_ioctls(&filter, vcpu_ioctls, ARRAY_SIZE(vcpu_ioctls));
+	begin_vmm(&filter, vcpu_ioctls, ARRAY_SIZE(vcpu_ioctls));
 	return install(&filter, err);
 }
 
@@ -268,8 +320,8 @@ int sandbox_file_server(struct err *err)
 	if (keep_caps(caps, err) < 0 || close_off(err) < 0)
 		return -err->code;
 	begin(&filter);
-	ALLOW(&filter, common_calls);
+	add_common(&filter);
 	ALLOW(&filter, file_server_calls);
-	add_ioctls(&filter, NULL, 0);
+	add_calls(&filter, (const int[]){ SYS_ioctl }, 1, REFUSE(ENOTTY));
 	return install(&filter, err);
 }

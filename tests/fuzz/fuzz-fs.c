@@ -4,10 +4,13 @@
 // what was said, and the server goes on. Give absolute paths: the working directory is the server's.
 #include "base/str.h"
 #include "vm-mode/fs/fs.h"
+#include "vm-mode/fs/wire.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <limits.h>
 #include <linux/fuse.h>
 #include <sched.h>
 #include <signal.h>
@@ -20,12 +23,14 @@
 #include <unistd.h>
 
 #define KNOWN	      16 // nodeids and handles that are remembered
-#define REQUESTS_MAX  64
+#define REQUESTS_MAX  128
 #define OUT_MAX	      8192
 #define SECRET	      "nobody changes this\n"
 #define SECRET_MTIME  1000000
 #define PIECES_MAX    4
 #define NOT_PATCHED   255
+#define RAW_NAME      64
+#define CAPS_SIZE     20
 #define FILE_SIZE_MAX ((rlim_t)8 << 20)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -33,6 +38,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static char tree[] = "/tmp/moat-fuzz-fs-XXXXXX";
 static int outer = -1, root = -1, proc = -1;
+static bool map_fails;	// the VMM can't map what it is to
+static bool has_mounts; // below the root
 
 struct input {
 	const uint8_t *data;
@@ -45,10 +52,10 @@ struct session {
 	unsigned int nodes_count, handles_count;
 };
 
-// An operation: the size of its arguments, where in them a handle and a nodeid are, and how many names
-// follow.
+// An operation: the size of its arguments, where in them a handle and a nodeid are, how many names
+// follow, and where a second handle is (0: none).
 struct shape {
-	uint8_t opcode, args, handle, node, names;
+	uint8_t opcode, args, handle, node, names, second;
 };
 
 static const struct shape shapes[] = {
@@ -87,12 +94,13 @@ static const struct shape shapes[] = {
 	{ FUSE_READDIRPLUS, 40, 0, NOT_PATCHED, 0 },
 	{ FUSE_RENAME2, 16, NOT_PATCHED, 0, 2 },
 	{ FUSE_LSEEK, 24, 0, NOT_PATCHED, 0 },
-	{ FUSE_COPY_FILE_RANGE, 56, 0, 16, 0 },
+	{ FUSE_COPY_FILE_RANGE, 56, 0, 16, 0, 24 },
 	{ FUSE_SETUPMAPPING, 40, 0, NOT_PATCHED, 0 },
 	{ FUSE_REMOVEMAPPING, 20, NOT_PATCHED, NOT_PATCHED, 0 },
 	{ FUSE_SYNCFS, 8, NOT_PATCHED, NOT_PATCHED, 0 },
 	{ FUSE_TMPFILE, 16, NOT_PATCHED, NOT_PATCHED, 1 },
-	{ 52, 24, 8, NOT_PATCHED, 0 },
+	{ WIRE_STATX, 24, 8, NOT_PATCHED, 0 },
+	{ FUSE_INTERRUPT, 8, NOT_PATCHED, NOT_PATCHED, 0 },
 };
 
 static const char *const names[] = {
@@ -115,6 +123,8 @@ static const char *const names[] = {
 	"security.capability",
 	"system.posix_acl_access",
 	"x",
+	"mnt",
+	"proc",
 };
 
 static void must(bool condition)
@@ -154,18 +164,26 @@ static uint64_t pick(struct input *input, const uint64_t *known, unsigned int co
 	return raw;
 }
 
-// A name, one that matters or any, with its NUL or without.
+// A name: one that matters, any, or one about as long as the longest, with its NUL or without.
 static size_t add_name(struct input *input, uint8_t *to, size_t room)
 {
 	const uint8_t which = byte(input);
-	char raw[64];
+	char raw[NAME_MAX + 16];
 	const char *name = raw;
 
 	if (which < 0xe0) {
 		name = names[which % ARRAY_SIZE(names)];
+	} else if (which < 0xe8) {
+		memset(raw, 'n', sizeof(raw));
+		raw[NAME_MAX - 2 + which % 8] = '\0';
+	} else if (which < 0xf0) {
+		// A value: the capabilities of a program, VFS_CAP_REVISION_2.
+		memset(to, 0, room < CAPS_SIZE ? room : CAPS_SIZE);
+		memcpy(to, (const uint8_t[]){ 1, 0, 0, 2 }, room < 4 ? room : 4);
+		return room < CAPS_SIZE ? room : CAPS_SIZE;
 	} else {
-		bytes(input, (uint8_t *)raw, sizeof(raw));
-		raw[which % sizeof(raw)] = '\0';
+		bytes(input, (uint8_t *)raw, RAW_NAME);
+		raw[which % RAW_NAME] = '\0';
 	}
 	size_t len = strlen(name) + (which % 16 != 15);
 	if (len > room)
@@ -215,13 +233,17 @@ static size_t make_request(struct session *session, struct input *input, uint8_t
 		value = pick(input, session->handles, session->handles_count);
 		memcpy(args + shape->handle, &value, sizeof(value));
 	}
+	if (shape->second) {
+		value = pick(input, session->handles, session->handles_count);
+		memcpy(args + shape->second, &value, sizeof(value));
+	}
 	if (shape->node != NOT_PATCHED) {
 		value = pick(input, session->nodes, session->nodes_count);
 		memcpy(args + shape->node, &value, sizeof(value));
 	}
 	for (int i = 0; i < shape->names; i++)
 		len += add_name(input, to + len, room - len);
-	header.uid = odd & 1 ? 1000 : geteuid();
+	header.uid = odd >= 0xf0 ? UINT32_MAX : odd & 1 ? 1000 : geteuid();
 	header.gid = odd & 2 ? 1000 : getegid();
 	header.total_extlen = odd >= 0xf8 ? odd : 0;
 	header.len = (uint32_t)len + (odd % 32 == 31 ? byte(input) - 128u : 0);
@@ -289,8 +311,11 @@ static void check_answer(struct session *session, const struct chain *chain, uin
 	if (written == 0)
 		return;
 	for (size_t i = 0; i < chain->in_count && at < sizeof(answer); i++) {
-		memcpy(answer + at, chain->in[i].iov_base, chain->in[i].iov_len);
-		at += chain->in[i].iov_len;
+		size_t now = chain->in[i].iov_len;
+
+		now = now < sizeof(answer) - at ? now : sizeof(answer) - at;
+		memcpy(answer + at, chain->in[i].iov_base, now);
+		at += now;
 	}
 	must(written >= sizeof(header));
 	memcpy(&header, answer, sizeof(header));
@@ -311,7 +336,10 @@ static void serve_one(struct session *session, struct input *input)
 	chain.out_count = cut(input, request, len, chain.out);
 	chain.out_bytes = len;
 	chain.in = chain.out + chain.out_count;
-	chain.in_bytes = room < 0xc0 ? 4096 + 16 : room == 0xff ? 0 : room;
+	chain.in_bytes = room < 0xb0  ? 4096 + 16 :
+			 room < 0xc0  ? (size_t)FS_IO_MAX + 16 :
+			 room == 0xff ? 0 :
+					room;
 	chain.in_count = cut(input, NULL, chain.in_bytes, chain.in);
 	check_answer(session, &chain, fs_serve(session->fs, &chain), opcode);
 	for (size_t i = 0; i < chain.out_count + chain.in_count; i++)
@@ -327,12 +355,36 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 	return ftw->level > 0 ? remove(path) : 0;
 }
 
+// Another file system, empty again.
+static void renew_mount(void)
+{
+	char path[64];
+
+	if (!has_mounts)
+		return;
+	snprintf(path, sizeof(path), "%s/root/mnt", tree);
+	umount2(path, MNT_DETACH);
+	must(mount("tmpfs", path, "tmpfs", 0, "size=8m") == 0);
+}
+
+// One that the guest may see, and one that it may not.
+static void make_mounts(void)
+{
+	char path[64];
+
+	must(mkdirat(root, "mnt", 0755) == 0 && mkdirat(root, "proc", 0755) == 0);
+	snprintf(path, sizeof(path), "%s/root/proc", tree);
+	must(mount("proc", path, "proc", MS_RDONLY, NULL) == 0);
+	has_mounts = true;
+}
+
 static void make_tree(void)
 {
 	char path[64];
 
 	snprintf(path, sizeof(path), "%s/root", tree);
-	nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	renew_mount();
+	nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 	fchmod(root, 0755);
 	int fd = openat(root, "file", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 	must(write(fd, path, sizeof(path)) == sizeof(path));
@@ -372,7 +424,7 @@ static int no_map(void *arg, const struct fs_mapping *mapping, int fd)
 	must(mapping->len > 0 && mapping->window_offset % FS_WINDOW_SLOT == 0 &&
 	     mapping->window_offset + mapping->len <= 4 * FS_WINDOW_SLOT);
 	must((mapping->prot != 0) == (fd >= 0));
-	return 0;
+	return map_fails && mapping->prot ? -ENOMEM : 0;
 }
 
 static int lowest_fd(void)
@@ -385,7 +437,7 @@ static int lowest_fd(void)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	const struct rlimit size = { FILE_SIZE_MAX, FILE_SIZE_MAX }, files = { 1024, 1024 };
+	const struct rlimit size = { FILE_SIZE_MAX, FILE_SIZE_MAX }, files = { 4 * 64, 4 * 64 };
 	const struct timespec times[2] = { { SECRET_MTIME, 0 }, { SECRET_MTIME, 0 } };
 
 	(void)argc;
@@ -394,7 +446,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	setrlimit(RLIMIT_NOFILE, &files);
 	must(mkdtemp(tree) != NULL);
 	// A small file system of our own, where we may: it goes with us.
-	if (unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0)
+	const bool may_mount = unshare(CLONE_NEWNS) == 0 &&
+			       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+	if (may_mount)
 		must(mount("tmpfs", tree, "tmpfs", 0, "size=64m") == 0);
 	else
 		setrlimit(RLIMIT_FSIZE, &size);
@@ -402,6 +456,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	mkdirat(outer, "root", 0755);
 	root = openat(outer, "root", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (may_mount)
+		make_mounts();
 	int fd = openat(outer, "canary", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 	must(write(fd, SECRET, strlen(SECRET)) == (ssize_t)strlen(SECRET));
 	futimens(fd, times);
@@ -457,6 +513,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct input input = { data, size };
 	struct session session = { .nodes = { FUSE_ROOT_ID }, .nodes_count = 1 };
 	const uint8_t how = byte(&input);
+
+	map_fails = how & 16;
 	uint32_t inodes, handles;
 
 	make_tree();

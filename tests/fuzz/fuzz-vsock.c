@@ -194,6 +194,8 @@ static void step(void)
 	case 7:
 		if (next() % 8 == 0)
 			vsock_transport_reset(guest.vsock);
+		// Perhaps too small for a header.
+		guest.buffer_len = next() % 8 == 0 ? next() : 0;
 		break;
 	default:
 		put_packet();

@@ -1,67 +1,15 @@
 // Attempts to leave the root of the file server, and what lies on other mounts. The parts with mounts
 // need root.
-#include "tests/unit/fs-tree.h"
+#include "tests/unit/fs-root.h"
 #include "tests/unit/tap.h"
 
+#include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
 
-// The server's root is a directory `root` within the temporary one; all around it is out of bounds.
-static int outer_fd = -1;
-
-static void enter_root(void)
-{
-	outer_fd = base_fd;
-	mkdirat(outer_fd, "root", 0755);
-	put("secret", "secret");
-	mkdirat(outer_fd, "secrets", 0755);
-	base_fd = openat(outer_fd, "root", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-}
-
-static void leave_root(void)
-{
-	close(base_fd);
-	base_fd = outer_fd;
-	clean();
-}
-
-// Every operation that takes a name.
-static int call_with_name(struct client *client, int which, uint64_t dir, const char *name)
-{
-	const struct fuse_create_in create = { .flags = O_CREAT | O_RDWR, .mode = 0644 };
-	const struct fuse_rename2_in rename = { .newdir = ROOT };
-	const struct fuse_rename_in rename1 = { .newdir = ROOT };
-	struct client_file file = { 0 };
-	struct fuse_entry_out entry = { 0 };
-
-	switch (which) {
-	case 0:
-		return client_lookup(client, dir, name, &entry);
-	case 1:
-		return client_create_as(client, dir, name, &create, &file);
-	case 2:
-		return client_mkdir(client, dir, name, 0755, &entry);
-	case 3:
-		return client_mknod(client, dir, name, S_IFREG | 0644, 0, &entry);
-	case 4:
-		return client_symlink(client, dir, name, "x", &entry);
-	case 5:
-		return client_link(client, client_walk(client, "file"), dir, name, &entry);
-	case 6:
-		return client_unlink(client, dir, name);
-	case 7:
-		return client_rmdir(client, dir, name);
-	case 8:
-		return client_rename(client, dir, name, rename, "x");
-	case 9:
-		return client_rename(client, ROOT, "file", rename, name);
-	case 10:
-		return client_call(client, FUSE_RENAME, dir, PART(rename1), TEXT(name), TEXT("x"));
-	default:
-		return 1;
-	}
-}
+#define RACES 2000
 
 static void test_names(void)
 {
@@ -175,6 +123,106 @@ static void test_moved_out(void)
 		is_int(plus->entry_out.nodeid, 0); // `.` and `..`: not to be entered
 		at += FUSE_DIRENTPLUS_SIZE(plus);
 	}
+	client_close(&client);
+	leave_root();
+}
+
+// ---- races ----
+
+// Someone on the host, or an image's other user, swaps names while the guest works with them.
+static atomic_bool racing;
+
+static void *swap_names(void *arg)
+{
+	(void)arg;
+	while (racing) {
+		renameat2(base_fd, "dir", base_fd, "dir-link", RENAME_EXCHANGE);
+		renameat2(base_fd, "file", base_fd, "file-link", RENAME_EXCHANGE);
+		renameat2(base_fd, "special", base_fd, "regular", RENAME_EXCHANGE);
+		if (renameat(base_fd, "wanders", outer_fd, "secrets/wanders") == 0)
+			renameat(outer_fd, "secrets/wanders", base_fd, "wanders");
+	}
+	return NULL;
+}
+
+// One round of what a guest might hope for.
+static void try_in_race(struct client *client, uint64_t wanders)
+{
+	const struct fuse_create_in weak = { .flags = O_CREAT | O_RDWR | O_TRUNC, .mode = 0666 };
+	struct fuse_setattr_in set = { .valid = FATTR_MODE | FATTR_SIZE, .mode = 0777 };
+	struct client_file file = { 0 };
+	struct fuse_entry_out entry = { 0 };
+	struct fuse_open_out open = { 0 };
+	struct fuse_attr attr;
+
+	if (client_create_as(client, ROOT, "file", &weak, &file) == 0) {
+		client_write(client, file.entry.nodeid,
+			     (struct fuse_write_in){ .fh = file.open.fh, .size = 4 }, "evil");
+		client_setattr(client, file.entry.nodeid, &set, &attr);
+		client_release(client, file.entry.nodeid, file.open.fh);
+		client_forget(client, file.entry.nodeid, 1);
+	}
+	if (client_create_as(client, ROOT, "special", &weak, &file) == 0) {
+		client_release(client, file.entry.nodeid, file.open.fh);
+		client_forget(client, file.entry.nodeid, 1);
+	}
+	if (client_lookup(client, ROOT, "dir", &entry) == 0) {
+		client_create_as(client, entry.nodeid, "evil", &weak, &file);
+		client_mkdir(client, entry.nodeid, "evils", 0777, &file.entry);
+		client_link(client, client_walk(client, "file"), entry.nodeid, "hard", &file.entry);
+		client_rename(client, entry.nodeid, "kept",
+			      (struct fuse_rename2_in){ .newdir = ROOT }, "taken");
+		client_unlink(client, entry.nodeid, "kept");
+		client_setattr(client, entry.nodeid,
+			       &(struct fuse_setattr_in){ .valid = FATTR_MODE, .mode = 0700 },
+			       &attr);
+	}
+	client_lookup(client, wanders, "..", &entry);
+	if (client_opendir(client, wanders, &open) == 0)
+		client_readdir(client, wanders, true,
+			       (struct fuse_read_in){ .fh = open.fh, .size = 4096 });
+	client_call(client, FUSE_DESTROY, 0, NO_CALL);
+	client_init(client, ALL_FLAGS);
+}
+
+static bool secrets_are_kept(void)
+{
+	struct stat st;
+	char text[8] = "";
+	scope_fd int fd = openat(outer_fd, "secret", O_RDONLY | O_CLOEXEC);
+
+	return read(fd, text, sizeof(text)) == 6 && memcmp(text, "secret", 6) == 0 &&
+	       fstat(fd, &st) == 0 && (st.st_mode & 0777) == 0644 && st.st_nlink == 1 &&
+	       faccessat(outer_fd, "secrets/kept", F_OK, 0) == 0 &&
+	       faccessat(outer_fd, "secrets/evil", F_OK, 0) < 0 &&
+	       faccessat(outer_fd, "secrets/evils", F_OK, 0) < 0 &&
+	       faccessat(outer_fd, "secrets/hard", F_OK, 0) < 0 &&
+	       fstatat(outer_fd, "secrets", &st, 0) == 0 && (st.st_mode & 0777) == 0755;
+}
+
+static void test_races(void)
+{
+	struct client client;
+	pthread_t thread;
+
+	enter_root();
+	put("file", "x");
+	put("regular", "x");
+	mkfifoat(base_fd, "special", 0666);
+	mkdirat(base_fd, "dir", 0755);
+	mkdirat(base_fd, "wanders", 0755);
+	symlinkat("../secrets", base_fd, "dir-link");
+	symlinkat("../secret", base_fd, "file-link");
+	close(openat(outer_fd, "secrets/kept", O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+	start(&client);
+	racing = true;
+	if (pthread_create(&thread, NULL, swap_names, NULL) != 0)
+		abort();
+	for (int i = 0; i < RACES; i++)
+		try_in_race(&client, client_walk(&client, "wanders"));
+	racing = false;
+	pthread_join(thread, NULL);
+	ok(secrets_are_kept(), "what is outside stays as it is, whoever swaps names meanwhile");
 	client_close(&client);
 	leave_root();
 }
@@ -354,6 +402,7 @@ int main(void)
 	test_names();
 	test_links();
 	test_moved_out();
+	test_races();
 	in_namespace(look_at_mounts, "mounts");
 	in_namespace(look_at_overlay, "an overlay");
 	tree_close();

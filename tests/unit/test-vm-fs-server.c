@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #define RAM	   ((uint64_t)4 << 20)
@@ -83,7 +84,7 @@ static void drive(void)
 static struct vring_desc elsewhere;
 
 // Sends what is at DATA and waits, as the VMM does, for the interrupt; true: there was one.
-static bool send(unsigned int queue, uint32_t len, uint32_t answer_len)
+static bool offer(unsigned int queue, uint32_t len, uint32_t answer_len)
 {
 	struct vring_desc *desc = at(RING(queue));
 	struct vring_avail *avail = avail_of(queue);
@@ -154,7 +155,7 @@ static int request(uint32_t opcode, uint64_t nodeid, struct iovec args, struct i
 	answer_bytes = ANSWER_MAX;
 	header.len += elsewhere.flags & VRING_DESC_F_WRITE ? 0 : elsewhere.len;
 	memcpy(at(DATA), &header, sizeof(header));
-	if (!send(1, len, answer_len))
+	if (!offer(1, len, answer_len))
 		return -ETIME;
 	return answer->error;
 }
@@ -305,7 +306,7 @@ static void test_requests(void)
 					 .nodeid = node };
 	memcpy(at(DATA), &header, sizeof(header));
 	memcpy(at(DATA + sizeof(header)), &forget, sizeof(forget));
-	ok(send(0, header.len, 0), "a forget is taken");
+	ok(offer(0, header.len, 0), "a forget is taken");
 	is_int(used_of(0)->ring[0].len, 0);
 	is_int(request(FUSE_GETATTR, node, PART(getattr), NO_PART), -ESTALE);
 
@@ -412,13 +413,36 @@ static void test_window_buffers(void)
 	end();
 }
 
+// A server that was taken over must not hold the VMM up.
+static void test_window_flood(void)
+{
+	const struct fs_mapping mapping = { .len = FS_WINDOW_SLOT };
+	struct fs_window own;
+	int ends[2], served = 0, ret;
+
+	if (fs_window_create(&own, FS_WINDOW_SLOT, &err) < 0 ||
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		abort();
+	do {
+		if (write(ends[1], &mapping, sizeof(mapping)) != sizeof(mapping))
+			abort();
+		ret = fs_window_serve(&own, ends[0]);
+		served += ret == 1;
+	} while (ret == 1);
+	is_int(ret, -EPIPE);
+	ok(served > 0, "who takes no answers is given up");
+	close(ends[0]);
+	close(ends[1]);
+	fs_window_free(&own);
+}
+
 static void test_broken(void)
 {
 	begin();
 	drive();
 	init();
 	avail_of(1)->idx = (uint16_t)(avail_of(1)->idx + SIZE + 1);
-	ok(!send(1, 40, 100), "a broken queue gives nothing");
+	ok(!offer(1, 40, 100), "a broken queue gives nothing");
 	ok(get(VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET, "and costs the guest the device");
 	drive();
 	is_int(init(), 0);
@@ -470,6 +494,7 @@ int main(void)
 	test_requests();
 	test_window();
 	test_window_buffers();
+	test_window_flood();
 	test_broken();
 	measure();
 	tree_close();

@@ -1,17 +1,14 @@
 // Machines with bare guests of a few instructions, on the host's own /dev/kvm: exits, kicks,
 // interrupts, a second processor, pause, the DAX window, and how each end is told.
-//
-// A guest is a kernel to moat: an ELF file with the instructions. It begins in long mode with the
-// first 4 GiB mapped one to one.
 #include "vm-mode/machine/cpuid.h"
 #include "vm-mode/machine/layout.h"
 #include "vm-mode/machine/machine.h"
 
 #include "base/scope.h"
+#include "tests/unit/bare-guest.h"
 #include "tests/unit/echo.h"
 #include "tests/unit/tap.h"
 
-#include <elf.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -21,22 +18,12 @@
 #include <unistd.h>
 
 #define MEMORY	(UINT64_C(4) << 20)
-#define CODE	UINT64_C(0x200000)
 #define IDT	UINT64_C(0x1000)
 #define COUNTER UINT64_C(0x100000)
 #define WINDOW	UINT64_C(0x100000000)
 // Documentation/virt/kvm/x86/msr.rst, MSR_KVM_SYSTEM_TIME_NEW: where the flags are in the guest's page.
 #define CLOCK_FLAGS	   (UINT64_C(0x110000) + 29)
 #define CLOCK_FLAG_STOPPED 2
-
-// guest_NAME and guest_NAME_end enclose the instructions.
-#define GUEST(name, code)                                                \
-	extern const char guest_##name[];                                \
-	extern const char guest_##name##_end[];                          \
-	__asm__(".pushsection .rodata\n"                                 \
-		".globl guest_" #name "\n"                               \
-		"guest_" #name ":\n" code ".globl guest_" #name "_end\n" \
-		"guest_" #name "_end: .popsection\n")
 
 #define EXIT(status)              \
 	"mov $0x500, %dx\n"       \
@@ -110,32 +97,6 @@ static void on_serial(void *owner, const char *bytes, size_t len)
 		guest->said[guest->said_len++] = *bytes;
 }
 
-static int make_kernel(const char *code, const char *code_end)
-{
-	struct {
-		Elf64_Ehdr head;
-		Elf64_Phdr segment;
-		char code[1024];
-	} file = {
-		.head = { .e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, 1 },
-			  .e_type = ET_EXEC,
-			  .e_machine = EM_X86_64,
-			  .e_entry = CODE,
-			  .e_phoff = sizeof(Elf64_Ehdr),
-			  .e_phentsize = sizeof(Elf64_Phdr),
-			  .e_phnum = 1 },
-		.segment = { .p_type = PT_LOAD,
-			     .p_offset = sizeof(Elf64_Ehdr) + sizeof(Elf64_Phdr),
-			     .p_paddr = CODE,
-			     .p_filesz = 1024,
-			     .p_memsz = 1024 },
-	};
-	int fd = memfd_create("kernel", MFD_CLOEXEC);
-
-	memcpy(file.code, code, (size_t)(code_end - code));
-	return write(fd, &file, sizeof(file)) == sizeof(file) ? fd : -1;
-}
-
 static void begin(struct guest *guest, unsigned int vcpus, uint64_t window)
 {
 	const struct machine_config config = { .kvm_fd = guest->kvm_fd,
@@ -156,16 +117,13 @@ static void begin(struct guest *guest, unsigned int vcpus, uint64_t window)
 
 static void boot(struct guest *guest, const char *code, const char *code_end)
 {
-	scope_fd int fd = make_kernel(code, code_end);
-	const struct machine_kernel kernel = { .kernel_fd = fd, .initrd_fds = { -1, -1 } };
-
-	if (machine_boot(guest->machine, &kernel, &err) < 0)
+	if (bare_boot(guest->machine, code, code_end, &err) < 0)
 		printf("# %s\n", err.msg);
 }
 
 static void poke(struct guest *guest, uint64_t gpa, const void *data, size_t len)
 {
-	memcpy(guest_ptr(machine_memory(guest->machine), gpa, len), data, len);
+	bare_poke(guest->machine, gpa, data, len);
 }
 
 static void end(struct guest *guest)
@@ -258,7 +216,7 @@ static void test_device(struct guest *guest)
 static void test_interrupt(struct guest *guest)
 {
 	// An interrupt gate for vector 0x40, to the handler behind the guest's code.
-	const uint64_t handler = CODE + 512;
+	const uint64_t handler = BARE_CODE + 512;
 	const uint64_t gate[2] = { (handler & 0xffff) | 0x10 << 16 | UINT64_C(0x8e) << 40 |
 					   (handler >> 16 & 0xffff) << 48,
 				   handler >> 32 };
@@ -439,7 +397,7 @@ static void test_refusals(struct guest *guest)
 	config.memory_bytes = 5;
 	is_int(machine_create(&guest->machine, &config, &err), -EINVAL);
 	begin(guest, LAYOUT_VCPUS_MAX + 1, 0);
-	scope_fd int fd = make_kernel(guest_exit, guest_exit_end);
+	scope_fd int fd = bare_kernel(guest_exit, guest_exit_end);
 	const struct machine_kernel kernel = { .kernel_fd = fd, .initrd_fds = { -1, -1 } };
 	is_int(machine_boot(guest->machine, &kernel, &err), -EINVAL);
 	end(guest);

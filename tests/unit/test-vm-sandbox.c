@@ -8,6 +8,9 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/kvm.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -15,6 +18,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -147,7 +151,115 @@ static bool is_closed_off(void)
 
 	return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 &&
 	       prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0 && getrlimit(RLIMIT_CORE, &core) == 0 &&
-	       core.rlim_max == 0;
+	       core.rlim_max <= 1;
+}
+
+static void *run_nothing(void *arg)
+{
+	return arg;
+}
+
+static bool makes_thread(void)
+{
+	pthread_t thread;
+	void *ret = NULL;
+
+	return pthread_create(&thread, NULL, run_nothing, &other_fd) == 0 &&
+	       pthread_join(thread, &ret) == 0 && ret == &other_fd;
+}
+
+static bool makes_process(void)
+{
+	return fork() >= 0;
+}
+
+static bool makes_namespace(void)
+{
+	return syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, 0) >= 0;
+}
+
+static bool signals_itself(void)
+{
+	return syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), SIGURG) == 0;
+}
+
+static bool signals_others(void)
+{
+	return syscall(SYS_tgkill, 1, 1, 0) == 0;
+}
+
+static bool is_refused_signals_by_file(void)
+{
+	return fcntl(other_fd, F_SETOWN, 1) < 0 && errno == EPERM &&
+	       fcntl(other_fd, F_SETSIG, SIGKILL) < 0 && errno == EPERM &&
+	       fcntl(other_fd, F_GETFL) >= 0;
+}
+
+static bool maps_code(void)
+{
+	return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) !=
+	       MAP_FAILED;
+}
+
+static bool turns_data_to_code(void)
+{
+	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return mprotect(page, 4096, PROT_READ | PROT_EXEC) == 0;
+}
+
+static bool limits_others(void)
+{
+	const struct rlimit none = { 0 };
+
+	return syscall(SYS_prlimit64, 1, RLIMIT_NOFILE, NULL, &none) == 0;
+}
+
+static long forbidden_call;
+
+static bool makes_forbidden_call(void)
+{
+	syscall(forbidden_call, -1, -1, -1, -1, -1, -1);
+	return true;
+}
+
+// ---- Landlock ----
+
+// 1: what is closed is closed; 2: there is no Landlock.
+static void test_landlock(void)
+{
+	fflush(stdout);
+	const pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		struct sockaddr_in any = { .sin_family = AF_INET };
+		const int sock = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		struct err err;
+		char byte;
+
+		// Without a right to it, Landlock wants that.
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+			_exit(3);
+		const int version = sandbox_landlock(&err);
+		if (version <= 0)
+			_exit(version == 0 ? 2 : 3);
+		const bool closed = open("/dev/null", O_RDONLY | O_CLOEXEC) < 0 &&
+				    errno == EACCES &&
+				    open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC) < 0 &&
+				    errno == EACCES && mkdir("/tmp/moat-landlock", 0700) < 0 &&
+				    errno == EACCES && read(other_fd, &byte, 1) == 1;
+		const bool silent = version < 4 || sock < 0 ||
+				    (bind(sock, (struct sockaddr *)&any, sizeof(any)) < 0 &&
+				     errno == EACCES);
+		_exit(closed && silent ? 1 : 0);
+	}
+	waitpid(pid, &status, 0);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 2)
+		skip("Landlock", "this kernel has none");
+	else
+		ok(WIFEXITED(status) && WEXITSTATUS(status) == 1,
+		   "Landlock: nothing can be opened or made, what is open can be read");
 }
 
 // ---- from the outside ----
@@ -196,8 +308,107 @@ static void test_vmm_from_outside(void)
 
 // ---- tests ----
 
+// What would lead out of a sandbox, or into seldom used parts of the kernel: the end of who tries.
+static void test_forbidden(int (*confine)(struct err *err), const char *who)
+{
+	static const long forbidden[] = {
+		SYS_execve,
+		SYS_execveat,
+		SYS_fork,
+		SYS_vfork,
+		SYS_ptrace,
+		SYS_kill,
+		SYS_tkill,
+		SYS_process_vm_readv,
+		SYS_process_vm_writev,
+		SYS_pidfd_open,
+		SYS_pidfd_getfd,
+		SYS_kcmp,
+		SYS_mount,
+		SYS_umount2,
+		SYS_pivot_root,
+		SYS_chroot,
+		SYS_open_tree,
+		SYS_move_mount,
+		SYS_fsopen,
+		SYS_fsmount,
+		SYS_fspick,
+		SYS_mount_setattr,
+		SYS_setns,
+		SYS_unshare,
+		SYS_open_by_handle_at,
+		SYS_name_to_handle_at,
+		SYS_openat2,
+		SYS_bpf,
+		SYS_perf_event_open,
+		SYS_userfaultfd,
+		SYS_io_uring_setup,
+		SYS_io_uring_enter,
+		SYS_keyctl,
+		SYS_add_key,
+		SYS_request_key,
+		SYS_init_module,
+		SYS_finit_module,
+		SYS_delete_module,
+		SYS_kexec_load,
+		SYS_kexec_file_load,
+		SYS_reboot,
+		SYS_swapon,
+		SYS_acct,
+		SYS_quotactl,
+		SYS_setuid,
+		SYS_setgid,
+		SYS_setresuid,
+		SYS_setresgid,
+		SYS_setgroups,
+		SYS_socketpair,
+		SYS_bind,
+		SYS_connect,
+		SYS_listen,
+		SYS_memfd_create,
+		SYS_shmget,
+		SYS_msgget,
+		SYS_semget,
+		SYS_mq_open,
+		SYS_inotify_init1,
+		SYS_fanotify_init,
+		SYS_iopl,
+		SYS_ioperm,
+		SYS_modify_ldt,
+		SYS_arch_prctl,
+		SYS_personality,
+		SYS_sched_setaffinity,
+		SYS_pkey_mprotect,
+		SYS_remap_file_pages,
+		SYS_vmsplice,
+		SYS_splice,
+		SYS_chdir,
+		SYS_fchdir,
+	};
+	bool killed = true;
+
+	for (size_t i = 0; i < ARRAY_SIZE(forbidden); i++) {
+		forbidden_call = forbidden[i];
+		if (outcome(confine, makes_forbidden_call) == IS_KILLED)
+			continue;
+		printf("# %s: system call %ld\n", who, forbidden[i]);
+		killed = false;
+	}
+	ok(killed, who);
+}
+
 static void test_vmm(void)
 {
+	is_int(outcome(sandbox_vmm, makes_thread), 1);
+	is_int(outcome(sandbox_vmm, makes_process), IS_KILLED);
+	is_int(outcome(sandbox_vmm, makes_namespace), IS_KILLED);
+	is_int(outcome(sandbox_vmm, signals_itself), 1);
+	is_int(outcome(sandbox_vmm, signals_others), IS_KILLED);
+	is_int(outcome(sandbox_vmm, is_refused_signals_by_file), 1);
+	is_int(outcome(sandbox_vmm, maps_code), IS_KILLED);
+	is_int(outcome(sandbox_vmm, turns_data_to_code), IS_KILLED);
+	is_int(outcome(sandbox_vmm, limits_others), IS_KILLED);
+	test_forbidden(sandbox_vmm, "forbidden system calls are the end of the VMM");
 	is_int(outcome(sandbox_vmm, reads_and_maps), 1);
 	is_int(outcome(sandbox_vmm, opening_is_refused), 1);
 	is_int(outcome(sandbox_vmm, socket_is_refused), 1);
@@ -213,6 +424,11 @@ static void test_vmm(void)
 
 static void test_vcpu(void)
 {
+	is_int(outcome(confine_vcpu, makes_thread), IS_KILLED);
+	is_int(outcome(confine_vcpu, signals_itself), 1);
+	is_int(outcome(confine_vcpu, signals_others), IS_KILLED);
+	is_int(outcome(confine_vcpu, maps_code), IS_KILLED);
+	test_forbidden(confine_vcpu, "... of a vCPU");
 	is_int(outcome(confine_vcpu, reads_and_maps), 1);
 	is_int(outcome(confine_vcpu, opening_is_refused), 1);
 	is_int(outcome(confine_vcpu, runs_vcpu), 1);
@@ -223,6 +439,11 @@ static void test_vcpu(void)
 
 static void test_file_server(void)
 {
+	is_int(outcome(sandbox_file_server, makes_process), IS_KILLED);
+	is_int(outcome(sandbox_file_server, signals_others), IS_KILLED);
+	is_int(outcome(sandbox_file_server, is_refused_signals_by_file), 1);
+	is_int(outcome(sandbox_file_server, maps_code), IS_KILLED);
+	test_forbidden(sandbox_file_server, "... of the file server");
 	is_int(outcome(sandbox_file_server, reads_and_maps), 1);
 	is_int(outcome(sandbox_file_server, opens), 1);
 	// Though it isn't dumpable, and its files in /proc are root's.
@@ -246,6 +467,7 @@ int main(void)
 	test_vmm_from_outside();
 	test_vcpu();
 	test_file_server();
+	test_landlock();
 	close(other_fd);
 	return done();
 }

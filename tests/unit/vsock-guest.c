@@ -36,6 +36,8 @@ static void make_available(struct guest *guest, int queue, uint16_t head)
 
 int guest_kick(struct guest *guest, unsigned int queue)
 {
+	if (!guest->dev->started)
+		return 0;
 	guest->kick_result = guest->dev->ops->kick(guest->dev, queue, &guest->err);
 	return guest->kick_result;
 }
@@ -56,7 +58,7 @@ void guest_put_buffers(struct guest *guest, unsigned int count)
 
 		descs(guest, 0)[slot] = (struct vring_desc){
 			.addr = RX_BUFFERS + (uint64_t)slot * GUEST_BUFFER_SIZE,
-			.len = GUEST_BUFFER_SIZE,
+			.len = guest->buffer_len ? guest->buffer_len : GUEST_BUFFER_SIZE,
 			.flags = VRING_DESC_F_WRITE,
 		};
 		make_available(guest, 0, slot);
@@ -64,6 +66,15 @@ void guest_put_buffers(struct guest *guest, unsigned int count)
 	}
 	if (count)
 		kick_if_wanted(guest, 0);
+}
+
+// As the transport does it.
+static void on_fail(struct device *dev, const struct err *why)
+{
+	(void)why;
+	dev->started = false;
+	dev->ops->reset(dev);
+	memset(dev->queues, 0, sizeof(dev->queues));
 }
 
 void guest_init(struct guest *guest, struct loop *loop)
@@ -95,6 +106,7 @@ void guest_init(struct guest *guest, struct loop *loop)
 		if (queue_init(&guest->dev->queues[i], &guest->memory, &setup, &guest->err) < 0)
 			abort();
 	}
+	guest->dev->fail = on_fail;
 	guest->dev->started = true;
 	if (guest->dev->ops->start(guest->dev, &guest->err) < 0)
 		abort();

@@ -39,6 +39,7 @@ struct guest {
 	struct guest_queue queues[3];
 	bool no_buffers;      // puts none back
 	unsigned int buffers; // with the device
+	uint32_t buffer_len;  // of those that it puts out; 0: GUEST_BUFFER_SIZE
 	unsigned int packets, strays, refusals;
 	struct guest_conn conns[GUEST_CONNS_MAX];
 	uint32_t next_port;

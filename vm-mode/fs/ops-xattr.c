@@ -79,6 +79,12 @@ static bool is_caps(const char *name)
 	return str_eq(name, "security.capability");
 }
 
+// Labels and digests by which the host's security modules go: not for a guest to write.
+static bool is_hosts(const char *name)
+{
+	return str_starts(name, "security.") && !is_caps(name);
+}
+
 // FUSE_SETXATTR_ACL_KILL_SGID: whoever has set the ACL is not of the file's group.
 static int kill_sgid(const struct fs *fs, const struct inode *inode)
 {
@@ -110,6 +116,8 @@ int op_setxattr(struct fs *fs, struct fs_request *request)
 	const char *name = wire_string(request);
 	if (!name || in->size > request->rest_len || in->size > XATTR_SIZE_MAX)
 		return -EINVAL;
+	if (is_hosts(name))
+		return -EOPNOTSUPP;
 	if (setxattr(fs_fd_name(request->inode->fd).text, name, request->rest, in->size,
 		     (int)in->flags) < 0)
 		return -errno;
@@ -121,6 +129,8 @@ int op_setxattr(struct fs *fs, struct fs_request *request)
 int op_removexattr(struct fs *fs, struct fs_request *request)
 {
 	(void)fs;
+	if (is_hosts(request->strings[0]))
+		return -EOPNOTSUPP;
 	if (removexattr(fs_fd_name(request->inode->fd).text, request->strings[0]) < 0)
 		return -errno;
 	if (is_caps(request->strings[0]))

@@ -14,7 +14,7 @@
 
 #define PAGE_BYTES 4096
 // Requests before the control socket is looked at again.
-#define BATCH 256
+#define BATCH 32
 // Each file that the guest knows is one. What fs.nr_open allows by default.
 #define WANTED_FDS ((rlim_t)1 << 20)
 

@@ -24,5 +24,5 @@ void fs_window_free(struct fs_window *window);
 int fs_window_map(const struct fs_window *window, const struct fs_mapping *mapping, int fd);
 
 // Takes one request from the socket, if there is one, and answers it. 1: served, 0: there was none,
-// -EPIPE: the server has gone. Doesn't block.
+// -EPIPE: the server has gone, or takes no answers. Doesn't block.
 int fs_window_serve(const struct fs_window *window, int sock);
