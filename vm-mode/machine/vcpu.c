@@ -63,10 +63,11 @@ static int set_cpuid(struct vcpu *vcpu, struct cpuid *cpuid, struct err *err)
 // and a kernel that knows MTRRs, as distributions' do, would map the DAX window so.
 static int set_memory_type(const struct vcpu *vcpu, struct err *err)
 {
+	// struct kvm_msrs, which has no room for entries.
 	const struct {
-		struct kvm_msrs head;
+		uint32_t count, pad;
 		struct kvm_msr_entry entry;
-	} msrs = { .head = { .nmsrs = 1 },
+	} msrs = { .count = 1,
 		   .entry = { .index = MSR_MTRR_DEF_TYPE,
 			      .data = MTRR_ENABLED | MTRR_WRITE_BACK } };
 
