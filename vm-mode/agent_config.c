@@ -8,7 +8,6 @@
 static const struct field config_fields[] = {
 	{ "id", VALUE(agent_config, id), .flags = FIELD_REQUIRED },
 	{ "bundle", VALUE(agent_config, bundle) },
-	{ "hostname", VALUE(agent_config, hostname) },
 	{ "spec", POINTER(agent_config, spec, spec_object), .flags = FIELD_REQUIRED },
 	{ "filter", VALUE(agent_config, filter) },
 	{ "filterFlags", VALUE(agent_config, filter_flags) },

@@ -17,7 +17,6 @@
 // What PROTO_CONFIG carries. NULL and 0 stand for absence.
 struct agent_config {
 	const char *id, *bundle;     // for the state that startContainer hooks get
-	const char *hostname;	     // of the guest itself; NULL: the id
 	const struct oci_spec *spec; // the guest's part (vm-mode/split.h)
 	const char *filter;	     // struct sock_filter[], as base64; NULL: no filter
 	uint32_t filter_flags;	     // SECCOMP_FILTER_FLAG_*

@@ -27,7 +27,6 @@ static void test_config(void)
 {
 	const struct agent_config config = {
 		.id = "box",
-		.bundle = "/b",
 		.spec = parse_spec(),
 		.filter = "AAAA",
 		.filter_flags = 4,
@@ -42,8 +41,7 @@ static void test_config(void)
 	ok(!strchr(text.str, '\n'), "one line");
 	is_int(agent_config_parse(text.str, text.len, &arena, &got, &err), 0);
 	is_str(got.id, "box");
-	is_str(got.bundle, "/b");
-	ok(!got.hostname, "what is absent stays absent");
+	ok(!got.bundle, "what is absent stays absent");
 	is_str(got.filter, "AAAA");
 	is_int(got.filter_flags, 4);
 	is_str(got.keyring, "_ses.box");

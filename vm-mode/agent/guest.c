@@ -167,13 +167,13 @@ static int mount_root(bool dax, struct err *err)
 
 int guest_adapt(const struct agent_config *config, struct err *err)
 {
-	const char *hostname = config->hostname ? config->hostname : config->id;
 	struct err unimportant;
 
 	if (config->debug)
 		log_open("/dev/console", LOG_TEXT, LOG_DEBUG, &unimportant);
-	if (sethostname(hostname, strlen(hostname)) < 0)
-		log_warn("hostname %s: %s", hostname, err_text(errno));
+	// Until the spec says otherwise.
+	if (sethostname(config->id, strlen(config->id)) < 0)
+		log_warn("hostname %s: %s", config->id, err_text(errno));
 	if (ns_raise_loopback(&unimportant) < 0)
 		log_warn("%s", unimportant.msg);
 	return mount_root(config->dax, err);
