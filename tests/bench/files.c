@@ -44,7 +44,7 @@ static void end(const char *name, double amount)
 
 static void sequential(void)
 {
-	int fd = open("big", O_RDWR | O_CREAT | O_TRUNC, 0600);
+	int fd = open("big", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
 	if (fd < 0)
 		err(1, "big");
@@ -80,7 +80,7 @@ static void each(const char *what, void (*act)(const char *name))
 
 static void make(const char *name)
 {
-	int fd = open(name, O_WRONLY | O_CREAT | O_EXCL, 0600);
+	int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
 	if (fd < 0 || write(fd, block, SMALL) != SMALL || close(fd) < 0)
 		err(1, "make %s", name);
@@ -96,7 +96,7 @@ static void look(const char *name)
 
 static void read_again(const char *name)
 {
-	int fd = open(name, O_RDONLY);
+	int fd = open(name, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0 || read(fd, block, SMALL) != SMALL || close(fd) < 0)
 		err(1, "read %s", name);

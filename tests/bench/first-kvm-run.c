@@ -71,7 +71,7 @@ static void account(pid_t tid)
 	if (i == count)
 		count++;
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/schedstat", tid, tid);
-	FILE *file = fopen(path, "r");
+	FILE *file = fopen(path, "re");
 	if (!file)
 		return;
 	if (fscanf(file, "%llu", &ns) == 1)
