@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/if_tun.h>
 #include <linux/kvm.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -120,6 +121,27 @@ static bool makes_vcpu(void)
 static bool runs_vcpu(void)
 {
 	return ioctl_passes(KVM_RUN);
+}
+
+static bool tells_of_stop(void)
+{
+	return ioctl_passes(KVM_KVMCLOCK_CTRL);
+}
+
+static bool sets_offloads(void)
+{
+	return ioctl_passes(TUNSETOFFLOAD);
+}
+
+// A moat that connects: of the same user, and so somebody it might signal.
+static bool gets_pidfd_of_peer(void)
+{
+	int pidfd = -1;
+	socklen_t len = sizeof(pidfd);
+
+	// EBADF: it has passed the filter.
+	return getsockopt(-1, SOL_SOCKET, 77 /* SO_PEERPIDFD */, &pidfd, &len) < 0 &&
+	       errno == EBADF;
 }
 
 static bool changes_memory(void)
@@ -361,6 +383,7 @@ static void test_forbidden(int (*confine)(struct err *err), const char *who)
 		SYS_setresuid,
 		SYS_setresgid,
 		SYS_setgroups,
+		SYS_setsockopt,
 		SYS_socketpair,
 		SYS_bind,
 		SYS_connect,
@@ -417,6 +440,7 @@ static void test_vmm(void)
 	is_int(outcome(sandbox_vmm, makes_vcpu), 1);
 	is_int(outcome(sandbox_vmm, runs_vcpu), 1);
 	is_int(outcome(sandbox_vmm, changes_memory), 0);
+	is_int(outcome(sandbox_vmm, gets_pidfd_of_peer), 0);
 	is_int(outcome(sandbox_vmm, executes), IS_KILLED);
 	is_int(outcome(sandbox_vmm, traces), IS_KILLED);
 	is_int(outcome(sandbox_vmm, has_caps), IS_KILLED);
@@ -432,6 +456,8 @@ static void test_vcpu(void)
 	is_int(outcome(confine_vcpu, reads_and_maps), 1);
 	is_int(outcome(confine_vcpu, opening_is_refused), 1);
 	is_int(outcome(confine_vcpu, runs_vcpu), 1);
+	is_int(outcome(confine_vcpu, tells_of_stop), 1);
+	is_int(outcome(confine_vcpu, sets_offloads), 1);
 	is_int(outcome(confine_vcpu, makes_vcpu), 0);
 	is_int(outcome(confine_vcpu, accepts), IS_KILLED);
 	is_int(outcome(confine_vcpu, is_closed_off), IS_KILLED);

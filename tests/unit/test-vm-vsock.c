@@ -2,7 +2,12 @@
 #include "tests/unit/tap.h"
 #include "tests/unit/vsock-guest.h"
 
+#include "base/scope.h"
+
+#include <linux/virtio_ring.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #define PORT 7
 
@@ -501,6 +506,32 @@ static void test_transport_reset(void)
 	end();
 }
 
+// A guest that never stops has a turn, and then others have theirs.
+static void test_turns(void)
+{
+	const struct virtio_vsock_hdr stray = { .src_cid = 3,
+						.dst_cid = 2,
+						.op = VIRTIO_VSOCK_OP_RST };
+	struct vring_used *used;
+	uint64_t kicked = 0;
+
+	guest_init(&guest, NULL);
+	used = (struct vring_used *)(guest.ram + guest.queues[1].at + 0x3000);
+	guest.dev->kick_fds[1] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	used->flags = VRING_USED_F_NO_NOTIFY;
+	for (int i = 0; i < 40; i++)
+		guest_put(&guest, &stray, NULL, 0);
+	guest_kick(&guest, 1);
+	is_int(used->idx, 32);
+	ok(read(guest.dev->kick_fds[1], &kicked, sizeof(kicked)) == sizeof(kicked),
+	   "it is called again");
+	guest_kick(&guest, 1);
+	is_int(used->idx, 40);
+	ok(read(guest.dev->kick_fds[1], &kicked, sizeof(kicked)) < 0, "and then no more");
+	replace_fd(&guest.dev->kick_fds[1], 0);
+	guest_free(&guest);
+}
+
 int main(void)
 {
 	for (size_t i = 0; i < sizeof(pattern); i++)
@@ -517,5 +548,6 @@ int main(void)
 	test_lies();
 	test_descriptors();
 	test_transport_reset();
+	test_turns();
 	return done();
 }

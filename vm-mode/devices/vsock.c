@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define HEADER_LEN sizeof(struct virtio_vsock_hdr)
+#define TURNS_MAX  32 // packets of the guest's at a kick
 
 // ---- to the guest ----
 
@@ -306,7 +307,12 @@ static void drain_packets(struct vsock *vsock)
 	struct err err = { 0 };
 	int ret = 0;
 
-	while (!vsock->failed && (vsock->stray_count < STRAYS_MAX || flush_strays(vsock))) {
+	for (int turn = 0;
+	     !vsock->failed && (vsock->stray_count < STRAYS_MAX || flush_strays(vsock)); turn++) {
+		if (turn == TURNS_MAX) {
+			dev_kick_again(&vsock->dev, QUEUE_TX);
+			break;
+		}
 		ret = queue_pop(queue, &vsock->out, &err);
 		if (ret <= 0)
 			break;
