@@ -66,12 +66,13 @@ static const char *const proc_files[] = {
 	"/proc/uptime",
 };
 
-static int check_target(const struct mount_op *op, struct err *err)
+static int check_target(const struct planner *p, const struct mount_op *op, struct err *err)
 {
 	if (str_eq(op->target, "/") && op->kind != MOUNT_REMOUNT)
 		return err_set(err, EINVAL, "the root itself can't be mounted over");
 	// Whether the source of a bind on /proc is a procfs is for the applier to see.
-	if (str_eq(op->target, "/proc") && op->kind == MOUNT_FS && !str_eq(op->fstype, "proc"))
+	if (str_eq(op->target, "/proc") && op->kind == MOUNT_FS && !str_eq(op->fstype, "proc") &&
+	    !p->env->for_guest)
 		return err_set(err, EINVAL, "only a procfs may be mounted there, not %s",
 			       op->fstype);
 	if (!below(op->target, "/proc"))
@@ -277,7 +278,7 @@ static int plan_mount(struct planner *p, const struct oci_mount *mount, struct e
 	else if (op->options.words & WORD_BIND || str_eq(op->fstype, "bind"))
 		op->kind = MOUNT_BIND;
 
-	int ret = check_target(op, err);
+	int ret = check_target(p, op, err);
 	if (ret < 0)
 		return ret;
 	if (op->kind == MOUNT_BIND && !mount->source)
@@ -357,7 +358,7 @@ static int plan_devices(struct planner *p, struct err *err)
 {
 	const struct oci_linux *linux = p->spec->linux;
 
-	if (p->env->keep_dev)
+	if (p->env->for_guest)
 		return 0;
 	for (size_t i = 0; i < p->plan->mount_count; i++)
 		if (p->plan->mounts[i].kind == MOUNT_BIND &&

@@ -45,7 +45,9 @@ struct rootfs_env {
 	bool new_netns;	   // sysfs can be mounted only by the owner of the network namespace
 	bool unified;	   // the host is cgroup v2 alone
 	bool no_pivot;	   // --no-pivot: MS_MOVE and chroot
-	bool keep_dev;	   // /dev is filled by somebody else: no devices and links
+	// The root is another kernel's, which has a /dev and a /proc of its own: here are no devices and links,
+	// and anything may stand in for its procfs.
+	bool for_guest;
 	// Bind mounts show something of the root itself, as it is before anything is mounted in it:
 	// their sources are resolved inside.
 	bool own_sources;

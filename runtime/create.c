@@ -110,7 +110,7 @@ static int plan_rootfs(struct creation *c, struct err *err)
 		.new_netns = c->ns_plan.create & CLONE_NEWNET,
 		.unified = c->cgroup_host->layout == CGROUP_UNIFIED,
 		.no_pivot = c->settings->no_pivot,
-		.keep_dev = c->guest != NULL,
+		.for_guest = c->guest != NULL,
 	};
 
 	describe_cgroups(c, &env);

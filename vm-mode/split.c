@@ -177,13 +177,12 @@ static int divide_mounts(struct splitter *s, struct err *err)
 // ---- the host's mounts ----
 
 // A directory with nothing in it but the mount points of what the host mounts there; and where the
-// host makes the root read-only, the guest couldn't make its mount points in it. Not on /proc, which
-// no root lacks, and where nothing but a procfs may be mounted.
+// host makes the root read-only, the guest couldn't make its mount points in it.
 static bool needs_stand_in(const struct splitter *s, const struct division *d)
 {
 	const bool readonly = s->spec->root && s->spec->root->readonly;
 
-	return d->outer && (d->carries || readonly) && !str_eq(d->target, "/proc");
+	return d->outer && (d->carries || readonly);
 }
 
 static struct oci_mount stand_in(const struct splitter *s, const struct division *d)

@@ -325,6 +325,12 @@ check_options() {
 	[ ! -e "$BUNDLE/rootfs/x" ]
 }
 
+@test "mounts: a read-only root that has none of the mount points" {
+	config '.root.readonly = true'
+	rmdir "$BUNDLE/rootfs"/{dev,proc,sys}
+	in_container 'ls /proc/1/status /dev/null && ls -d /sys/kernel && ! touch /new'
+}
+
 @test "mounts: mountLabel without SELinux is refused" {
 	requires_moat "a check for SELinux"
 	[ ! -e /sys/fs/selinux/enforce ] || skip "host has SELinux"

@@ -128,6 +128,7 @@ peek_at_execs() {
 
 @test "security: a startContainer hook that is /proc/self/exe does not execute the runtime" {
 	requires_moat "hooks that no image of the runtime executes"
+	skip_in_vm "it is the guest that executes such a hook"
 	local before MOAT=$T/runtime
 	cp "$ORIGINAL" "$MOAT"
 	before=$(md5sum <"$MOAT")

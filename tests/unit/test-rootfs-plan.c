@@ -276,9 +276,12 @@ static void test_devices(void)
 	ok(!strstr(text, "device") && !strstr(text, "dev-links"), "a bound /dev is left alone");
 
 	struct rootfs_env env = plain;
-	env.keep_dev = true;
+	env.for_guest = true;
 	text = plan_of("", "", &env);
-	ok(!strstr(text, "device") && !strstr(text, "dev-links"), "so is one to be kept");
+	ok(!strstr(text, "device") && !strstr(text, "dev-links"), "so is another kernel's");
+	text = plan_of(",'mounts':[{'destination':'/proc','type':'tmpfs','source':'tmpfs'}]", "",
+		       &env);
+	ok(strstr(text, "mount tmpfs tmpfs on /proc"), "what stands in for its procfs");
 }
 
 static void test_bad_spec(void)

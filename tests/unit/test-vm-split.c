@@ -107,7 +107,7 @@ static void test_readonly(void)
 {
 	is_str(mounts_of(PROC "," DEV "," PTS "," M("/run", "tmpfs", "tmpfs", "'tmpcopyup'"),
 			 ROOT(true)),
-	       "host: tmpfs tmpfs /dev; tmpfs tmpfs /run tmpcopyup; "
+	       "host: tmpfs tmpfs /proc; tmpfs tmpfs /dev; tmpfs tmpfs /run tmpcopyup; "
 	       "guest: proc proc /proc; tmpfs tmpfs /dev nosuid; devpts devpts /dev/pts; "
 	       "tmpfs tmpfs /run tmpcopyup; ");
 	ok(host->root->readonly && guest->root->readonly, "both know that it is read-only");
