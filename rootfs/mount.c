@@ -250,7 +250,8 @@ static int make_fs(const struct rootfs_plan *plan, const struct mount_op *op, in
 // Options could hide what moat itself wants to write to (`subset=pid`, `ro`).
 static bool is_whole_procfs(const struct mount_op *op)
 {
-	return !op->options.data.n && !(op->options.sb_set & MS_RDONLY);
+	return str_eq(op->fstype, "proc") && !op->options.data.n &&
+	       !(op->options.sb_set & MS_RDONLY);
 }
 
 static int mount_fs(struct rootfs_plan *plan, struct mount_op *op, struct err *err)

@@ -397,6 +397,11 @@ int vm_boot(struct vm *vm, struct err *err)
 	return 0;
 }
 
+static void __attribute__((noreturn)) end_with_program(const struct vm *vm)
+{
+	_exit((int)session_exit(vm->session)->status);
+}
+
 static void on_awaited(struct loop_source *source, uint32_t events_seen)
 {
 	struct vm *vm = (struct vm *)((char *)source - offsetof(struct vm, awaited));
@@ -411,9 +416,12 @@ int vm_wait(struct vm *vm, int fd, struct err *err)
 	vm->awaited = (struct loop_source){ .fd = fd, .ready = on_awaited };
 	if (loop_watch(machine_loop(vm->machine), &vm->awaited, EPOLLIN, err) < 0)
 		return -err->code;
-	while (vm->awaited.added)
+	while (vm->awaited.added) {
 		if (run_loop(vm, err) < 0)
 			return -err->code;
+		if (session_state(vm->session) == SESSION_ENDED)
+			end_with_program(vm);
+	}
 	return 0;
 }
 
@@ -447,5 +455,5 @@ int vm_run(struct vm *vm, int report_fd, struct err *err)
 	while (session_state(vm->session) < SESSION_ENDED)
 		if (run_loop(vm, err) < 0)
 			end_without_program(vm, err);
-	_exit((int)session_exit(vm->session)->status);
+	end_with_program(vm);
 }

@@ -58,7 +58,8 @@ int vm_prepare(const struct vm_config *config, struct vm **vm, struct err *err);
 int vm_boot(struct vm *vm, struct err *err);
 
 // Serves the guest until `fd` is readable: while the container waits to be started. Negative errno
-// when the guest has ended, which the journal then says; whom else to tell is the caller's business.
+// when the guest has ended, which the journal then says; whom else to tell is the caller's business. Does not
+// return where a signal has ended what waits there to become the program: that is the program's end.
 int vm_wait(struct vm *vm, int fd, struct err *err);
 
 // Starts the program, closes `report_fd` when it runs, and serves the guest to its end. The usual
