@@ -8,7 +8,7 @@ setup_file() {
 	# Where vm-prepare keeps what the test VM runs on: a kernel of Debian's and its modules.
 	export DEBIAN INITRD=$BATS_FILE_TMPDIR/initrd
 	DEBIAN=$(tr ' ' '\n' </proc/cmdline | sed -n 's/^moat\.parts=//p')
-	[ ! -e "$DEBIAN/vmlinuz" ] || "$SUITE/../../vm-mode/kernel/moat-initrd" "$DEBIAN/modules" "$INITRD"
+	[ -z "$DEBIAN" ] || [ ! -e "$DEBIAN/vmlinuz" ] || "$SUITE/../../vm-mode/kernel/moat-initrd" "$DEBIAN/modules" "$INITRD"
 }
 
 setup() {

@@ -146,6 +146,8 @@ int guest_prepare(struct err *err)
 		return -err->code;
 	if (modules >= 0)
 		load_modules(modules);
+	// It may be descriptor 0, which would pass for a console.
+	replace_fd(&modules, -1);
 	open_console();
 	// Descriptor 2 will be the container's in its children.
 	log_open("/dev/console", LOG_TEXT, LOG_WARN, &ignored);

@@ -9,9 +9,10 @@
 #define SIGNAL_MAX 64
 #define DELETE	   0x7f
 
+// ASCII alone: in UTF-8, as in Latin 1, there are more commands of terminals than these.
 bool proto_is_text(char c)
 {
-	return ((unsigned char)c >= ' ' && c != DELETE) || c == '\n' || c == '\t';
+	return (c >= ' ' && c < DELETE) || c == '\n' || c == '\t';
 }
 
 static const struct rule {

@@ -137,7 +137,7 @@ TRAP='trap "exit 5" USR1; echo ready; while :; do sleep 0.1; done'
 	attempt ctr task metrics "$ID"
 	assert_status 0
 	# With the guest's own kernel and the VMM.
-	assert_match "$output" 'memory.usage_limit +268435456'
+	assert_match "$output" 'memory.usage_limit +273678336'
 	attempt exec_in sh -c 'nproc; awk "/MemTotal/ { print \$2 < 196608 }" /proc/meminfo'
 	assert_eq "$output" $'1\n1'
 	remove_task
