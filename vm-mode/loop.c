@@ -52,8 +52,9 @@ int loop_create(struct loop **loop, struct err *err)
 	pthread_mutex_lock(&made->mutex);
 	made->waker = (struct loop_source){ .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 					    .ready = awake };
-	if (made->waker.fd < 0 || loop_watch(made, &made->waker, EPOLLIN, err) < 0) {
+	if (made->waker.fd < 0)
 		err_sys(err, "event loop");
+	if (made->waker.fd < 0 || loop_watch(made, &made->waker, EPOLLIN, err) < 0) {
 		loop_free(take_ptr(&made));
 		return -err->code;
 	}

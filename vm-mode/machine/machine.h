@@ -12,7 +12,7 @@
 // than they. Interrupts go by irqfd, from any process.
 //
 // A device that another process serves (the file server) is a `struct device` without `kick`: its
-// `start` gives that process env.memory's ranges and fd, queues[].setup, kick_fds, env.irq.fd and
+// `start` gives that process env.memory's ranges, the first time its fd, queues[].setup, kick_fds, env.irq.fd and
 // env.irq.status_fd; from then on the machine has no part in it.
 #pragma once
 

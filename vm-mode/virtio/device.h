@@ -91,8 +91,9 @@ void dev_kick_again(struct device *dev, unsigned int queue);
 // For config_read: gives the driver its bytes of a configuration space that is kept as a structure.
 void dev_config_read(const void *space, size_t size, uint64_t offset, void *data, size_t len);
 
-// What most devices do at a kick: takes chains from the queue, at most `turns`, hands each to `serve`, and gives it back with as many bytes written as that returns; negative errno ends
-// it, and the device. `chain` is room for one.
+// What most devices do at a kick: takes chains from the queue, at most `turns`, hands each to `serve`, and
+// gives it back with as many bytes written as that returns; negative errno ends it, and the device.
+// `chain` is room for one.
 int dev_serve_chains(struct device *dev, unsigned int queue, struct chain *chain,
 		     ssize_t (*serve)(struct device *dev, unsigned int queue, struct err *err),
 		     int turns, struct err *err);
