@@ -134,60 +134,30 @@ void verbs_vm_recall(struct container *container)
 		state->error = journal->error;
 }
 
-// Adds what the guest tells of its processes with pids after `*after`, which becomes the last one's; 0 when there
-// are no more. The client has checked it.
-static int add_processes(const struct container *container, struct arena *arena, uint32_t *after,
-			 struct text *rows, struct err *err)
-{
-	const struct proto_table table = { .after = *after };
-	const struct vm_client_request request = { .type = PROTO_TABLE,
-						   .payload = &table,
-						   .len = sizeof(table) };
-	struct vm_client_answer *answer = arena_new(arena, struct vm_client_answer, 1);
-	struct proto_process process;
-	const char *command;
-	int ret = verbs_vm_ask(container, &request, PROTO_PROCESSES, answer, err);
-
-	if (ret < 0)
-		return ret;
-	const uint32_t before = *after;
-	*after = 0;
-	for (size_t at = 0, n; at < answer->header.len; at += n) {
-		n = proto_process_read(answer->payload + at, answer->header.len - at, &process,
-				       &command);
-		if (process.pid <= before)
-			return err_set(err, EPROTO, "the guest tells of its processes twice");
-		const struct process_row row = {
-			.pid = process.pid,
-			.ppid = process.ppid,
-			.uid = process.uid,
-			.tty = process.tty,
-			.age_ms = process.age_ms,
-			.cpu_ms = process.cpu_ms,
-			.command = arena_strndup(arena, command, process.command_len),
-		};
-		text_add(rows, (const char *)&row, sizeof(row));
-		*after = process.pid;
-	}
-	return 0;
-}
-
 int verbs_vm_processes(const struct container *container, struct arena *arena,
 		       struct process_row **rows, size_t *n, struct err *err)
 {
-	scope_text struct text bytes = { 0 };
-	uint32_t after = 0;
+	scope_process_rows struct process_rows told = { 0 };
+	struct vm_client_answer *answer = arena_new(arena, struct vm_client_answer, 1);
+	int ret;
 
 	do {
-		int ret = add_processes(container, arena, &after, &bytes, err);
+		const struct proto_table table = { .after = told.last };
+		const struct vm_client_request request = { .type = PROTO_TABLE,
+							   .payload = &table,
+							   .len = sizeof(table) };
 
-		if (ret < 0)
-			return ret;
-	} while (after);
-	*n = bytes.len / sizeof(**rows);
+		ret = verbs_vm_ask(container, &request, PROTO_PROCESSES, answer, err);
+		if (ret == 0)
+			ret = process_rows_take(&told, answer->payload, answer->header.len, arena,
+						err);
+	} while (ret > 0);
+	if (ret < 0)
+		return ret;
+	*n = told.n;
 	*rows = arena_new(arena, struct process_row, *n);
 	if (*n)
-		memcpy(*rows, bytes.str, bytes.len);
+		memcpy(*rows, told.bytes.str, told.bytes.len);
 	return 0;
 }
 
