@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/scope.h"
 #include "base/str.h"
+#include "runtime/patience.h"
 #include "runtime/verbs_vm.h"
 #include "vm-mode/agent_config.h"
 #include "vm-mode/control/client.h"
@@ -19,10 +20,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PATIENCE_MS 10000 // for a guest that gives nothing more
-#define LOOK_US	    20000
-#define PERIOD_US   100000 // the kernel's default
-#define MIB	    (UINT64_C(1) << 20)
+#define IDLE_MS	  10000	 // a guest that gives nothing more
+#define END_MS	  120000 // one that gives on and on: the container is locked meanwhile
+#define LOOK_US	  20000
+#define PERIOD_US 100000 // the kernel's default
+#define MIB	  (UINT64_C(1) << 20)
 
 struct change {
 	struct container *container;
@@ -132,20 +134,22 @@ static uint64_t now_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-// Asks for `target` bytes and waits for them, as long as there is progress. Returns in *given what the guest
-// has given of them.
+static uint64_t distance(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : b - a;
+}
+
+// Asks for `target` bytes and waits for them, as long as there is progress, and not for ever. Returns in *given
+// what the guest has given of them.
 static int inflate(const struct change *change, uint64_t target, uint64_t *given, struct err *err)
 {
 	struct proto_ballooned told = { 0 };
-	uint64_t last = UINT64_MAX, deadline = 0;
 	int ret = ask_balloon(change, target, &told, err);
+	struct patience patience = patience_begin(IDLE_MS, END_MS,
+						  distance(told.given_bytes, target), now_ms());
 
-	while (ret == 0 && told.driver && told.given_bytes != target) {
-		if (told.given_bytes != last)
-			deadline = now_ms() + PATIENCE_MS;
-		else if (now_ms() >= deadline)
-			break;
-		last = told.given_bytes;
+	while (ret == 0 && told.driver &&
+	       patience_goes_on(&patience, distance(told.given_bytes, target), now_ms())) {
 		usleep(LOOK_US);
 		ret = ask_balloon(change, PROTO_BALLOON_KEEP, &told, err);
 	}

@@ -8,7 +8,9 @@
 
 #include <stdlib.h>
 
-// A VMM that is paused answers when it goes on, which may be never.
+#define ANSWER_MS \
+	60000 // a guest may be slow, but not hold a verb, and the container's lock, for ever
+
 static int is_paused(const struct container *container, struct err *err)
 {
 	return container->cgroup ? cgroup_frozen(container->cgroup, err) : 0;
@@ -18,7 +20,7 @@ static int is_paused(const struct container *container, struct err *err)
 static int ask_now(const struct container *container, const struct vm_client_request *request,
 		   uint32_t want, struct vm_client_answer *answer, struct err *err)
 {
-	scope_fd int sock = vm_client_connect(container->dirfd, err);
+	scope_fd int sock = vm_client_connect(container->dirfd, ANSWER_MS, err);
 	return sock < 0 ? sock : vm_client_ask(sock, request, want, answer, err);
 }
 
@@ -41,7 +43,7 @@ int verbs_vm_ask(const struct container *container, const struct vm_client_reque
 static int leave_signal(const struct container *container, const struct vm_client_request *request,
 			struct err *err)
 {
-	scope_fd int sock = vm_client_connect(container->dirfd, err);
+	scope_fd int sock = vm_client_connect(container->dirfd, ANSWER_MS, err);
 
 	return sock < 0 ? sock : vm_client_send(sock, request, err);
 }
@@ -95,7 +97,7 @@ int verbs_vm_watch_oom(const struct container *container, struct err *err)
 	const struct vm_client_request request = { .type = PROTO_WATCH };
 	struct vm_client_answer *answer = arena_new(container->arena, struct vm_client_answer, 1);
 	int ret = is_paused(container, err);
-	scope_fd int sock = ret < 0 ? ret : vm_client_connect(container->dirfd, err);
+	scope_fd int sock = ret < 0 ? ret : vm_client_connect(container->dirfd, ANSWER_MS, err);
 
 	if (sock < 0)
 		return sock;
