@@ -169,6 +169,17 @@ static int plan_process(struct creation *c, struct err *err)
 	return process_plan_make(vmm, NULL, &vmm_env, c->arena, &guest->host_plan, err);
 }
 
+// What later verbs are to know of it.
+static void record(struct creation *c)
+{
+	const struct oci_resources *resources = c->guest->whole->linux->resources;
+	struct container_state *state = &c->container.state;
+
+	state->vm_memory_bytes = c->guest->size.memory_bytes;
+	if (resources && resources->memory && resources->memory->limit.v > 0)
+		state->vm_limit_bytes = (uint64_t)resources->memory->limit.v;
+}
+
 static int plan(struct creation *c, struct err *err)
 {
 	struct payload_guest *guest = c->guest;
@@ -183,7 +194,7 @@ static int plan(struct creation *c, struct err *err)
 		return -err->code;
 	guest->config.vcpus = guest->size.vcpus;
 	guest->config.memory_bytes = guest->size.memory_bytes;
-	c->container.state.vm_memory_bytes = guest->size.memory_bytes;
+	record(c);
 	guest->config.kernel_parameters = kernel_parameters(c);
 	guest->config.debug = c->rt->debug;
 	guest->config.called = c->called;

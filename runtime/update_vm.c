@@ -31,16 +31,26 @@ struct change {
 	const struct oci_resources *wanted;
 	struct vm_size made, now; // the machine, and what of it the guest shall have
 	int64_t limit;		  // on memory; -1: none, 0: stays
-	bool swap_alone;	  // its limit changes without that one, from which it is counted
-	int64_t swap_extra;	  // how much it is more
+	int64_t host_swap;	  // the host's, where only the limit with swap changes; else 0
 };
 
 // ---- what is to be done ----
 
+// The sum of memory and swap, which the spec has for the container, for the VM of now.
+static int shift_swap(struct change *change, int64_t swap, struct err *err)
+{
+	struct container *container = change->container;
+	struct cgroup_stats host = { 0 };
+
+	if (cgroup_stats(container->cgroup, container->arena, &host, err) < 0)
+		return -err->code;
+	return vm_size_swap(swap, container->state.vm_limit_bytes, host.memory.limit_bytes,
+			    &change->host_swap, err);
+}
+
 static int find_limits(struct change *change, struct err *err)
 {
 	const struct oci_memory *memory = change->wanted->memory;
-	struct cgroup_stats guest = { 0 };
 
 	if (!memory)
 		return 0;
@@ -48,16 +58,8 @@ static int find_limits(struct change *change, struct err *err)
 	if (change->limit)
 		return vm_size_resize(change->container->spec, &change->made, change->limit,
 				      &change->now, err);
-	if (memory->swap.v <= 0)
-		return 0;
-	if (verbs_vm_stats(change->container, change->container->arena, &guest, err) < 0)
-		return -err->code;
-	change->swap_alone = guest.memory.limit_bytes <= INT64_MAX;
-	change->swap_extra = memory->swap.v - (int64_t)guest.memory.limit_bytes;
-	if (change->swap_alone && change->swap_extra < 0)
-		return err_set(err, EINVAL,
-			       "linux.resources.memory.swap: %lld is less than the limit on memory",
-			       (long long)memory->swap.v);
+	if (memory->swap.v > 0 && change->container->state.vm_limit_bytes)
+		return shift_swap(change, memory->swap.v, err);
 	return 0;
 }
 
@@ -70,18 +72,6 @@ static int plan(struct change *change, struct err *err)
 	return find_limits(change, err);
 }
 
-// The sum of memory and swap, which the spec has for the container, for the VM of now.
-static int shift_swap(const struct change *change, struct oci_memory *memory, struct err *err)
-{
-	struct cgroup_stats host = { 0 };
-
-	if (cgroup_stats(change->container->cgroup, change->container->arena, &host, err) < 0)
-		return -err->code;
-	if (__builtin_add_overflow(host.memory.limit_bytes, change->swap_extra, &memory->swap.v))
-		memory->swap.v = -1;
-	return 0;
-}
-
 // Processes of the guest are none of the host's, so their number isn't limited there.
 static int change_host(const struct change *change, struct err *err)
 {
@@ -90,8 +80,8 @@ static int change_host(const struct change *change, struct err *err)
 
 	*host = *vm_size_resources(change->wanted, &change->made, arena);
 	host->pids = NULL;
-	if (change->swap_alone && shift_swap(change, host->memory, err) < 0)
-		return -err->code;
+	if (change->host_swap)
+		host->memory->swap.v = change->host_swap;
 	return cgroup_update(change->container->cgroup, host, err);
 }
 
@@ -106,6 +96,17 @@ static int change_guest(const struct change *change, struct err *err)
 						   .payload = json.str,
 						   .len = (uint32_t)json.len };
 	return verbs_vm_ask(change->container, &request, PROTO_DONE, answer, err);
+}
+
+// For the next update: the guest isn't asked what its limit is.
+static void remember_limit(const struct change *change)
+{
+	struct container *container = change->container;
+	struct err err;
+
+	container->state.vm_limit_bytes = change->limit > 0 ? (uint64_t)change->limit : 0;
+	if (container_save(container, &err) < 0)
+		log_warn("the new limit on memory is not recorded: %s", err.msg);
 }
 
 // ---- the balloon ----
@@ -212,8 +213,10 @@ int verbs_vm_update(struct container *container, const struct oci_resources *res
 		cgroup_update_undo(container->cgroup);
 		return -err->code;
 	}
-	if (change.limit)
+	if (change.limit) {
+		remember_limit(&change);
 		resize(&change);
+	}
 	check_vcpus(&change);
 	return 0;
 }

@@ -109,6 +109,18 @@ int vm_size_resize(const struct oci_spec *spec, const struct vm_size *made, int6
 	return 0;
 }
 
+int vm_size_swap(int64_t swap, uint64_t limit, uint64_t host_limit, int64_t *host_swap,
+		 struct err *err)
+{
+	if ((uint64_t)swap < limit)
+		return err_set(err, EINVAL,
+			       "linux.resources.memory.swap: %lld is less than the limit on memory",
+			       (long long)swap);
+	if (__builtin_add_overflow(host_limit, (uint64_t)swap - limit, host_swap))
+		*host_swap = -1;
+	return 0;
+}
+
 static struct oci_memory *host_memory(const struct oci_memory *memory, const struct vm_size *size,
 				      struct arena *arena)
 {

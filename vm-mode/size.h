@@ -39,6 +39,12 @@ int vm_size_of(const struct oci_spec *spec, const struct vm_size *usual, unsigne
 int vm_size_resize(const struct oci_spec *spec, const struct vm_size *made, int64_t limit,
 		   struct vm_size *size, struct err *err);
 
+// A new limit `swap` of the container, on memory and swap together, for the host's cgroup: as much more than that one's
+// limit on memory, `host_limit`, as it is more than the container's, `limit`, which no guest has told. In
+// *host_swap; -1: too much to say, and so none. -EINVAL: it is less than `limit`.
+int vm_size_swap(int64_t swap, uint64_t limit, uint64_t host_limit, int64_t *host_swap,
+		 struct err *err);
+
 // The limits of the cgroup on the host, in `arena`: the spec's, with memory and pids for the VM as
 // a whole. NULL gives NULL.
 const struct oci_resources *vm_size_resources(const struct oci_resources *resources,

@@ -190,6 +190,27 @@ static void test_resize(void)
 	is_int(resized(512, 600, INT64_MAX / (int64_t)MIB), -EINVAL);
 }
 
+static int64_t swapped(int64_t swap, uint64_t limit, uint64_t host_limit)
+{
+	int64_t host_swap = 0;
+	const int ret = vm_size_swap(swap, limit, host_limit, &host_swap, &err);
+
+	return ret < 0 ? ret : host_swap;
+}
+
+static void test_swap(void)
+{
+	is_int(swapped(300, 256, 392), 392 + 44);
+	is_int(swapped(256, 256, 392), 392);
+	is_int(swapped(255, 256, 392), -EINVAL);
+	is_str(err.msg, "linux.resources.memory.swap: 255 is less than the limit on memory");
+	is_int(swapped(300, UINT64_MAX, 392), -EINVAL);
+	is_int(swapped(INT64_MAX, 256, 392), -1);
+	is_int(swapped(300, 256, UINT64_MAX), -1); // no limit there
+	is_int(swapped(INT64_MAX, 1, UINT64_MAX), -1);
+	is_int(swapped(INT64_MAX, 256, 256), INT64_MAX);
+}
+
 static void test_usual(void)
 {
 	usual = (struct vm_size){ .vcpus = 3, .memory_bytes = 512 * MIB };
@@ -212,6 +233,7 @@ int main(void)
 	test_host();
 	test_unified();
 	test_resize();
+	test_swap();
 	arena_free(&arena);
 	return done();
 }
