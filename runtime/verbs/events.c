@@ -3,6 +3,7 @@
 // One JSON object a line, in the form that runc gave engines: {"type": "stats"|"oom", "id": ID,
 // "data": {…}}.
 
+#include "base/log.h"
 #include "base/scope.h"
 #include "base/str.h"
 #include "runtime/container.h"
@@ -206,6 +207,8 @@ static int hear_oom(struct pollfd *fds, struct cgroup_oom *oom, const struct pay
 	if (struck >= 0)
 		return struck;
 	// With the guest the init goes, too, which is told of.
+	if (struck != -ECONNRESET)
+		log_warn("out of memory in the guest is not told of any more: %s", err->msg);
 	fds[GUEST].fd = -1;
 	return 0;
 }
