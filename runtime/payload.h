@@ -86,8 +86,8 @@ struct payload_verbs {
 	int (*processes)(const struct container *container, struct arena *arena,
 			 struct process_row **rows, size_t *n, struct err *err);
 
-	// What cgroup_stats() would tell. NULL: the cgroup's figures are the container's. -EBUSY: it is
-	// paused.
+	// What cgroup_stats() would tell. NULL: the cgroup's figures are the container's. 1: there are
+	// none, since it is paused.
 	int (*stats)(const struct container *container, struct arena *arena,
 		     struct cgroup_stats *stats, struct err *err);
 };

@@ -168,9 +168,14 @@ int verbs_vm_stats(const struct container *container, struct arena *arena,
 {
 	const struct vm_client_request request = { .type = PROTO_STATS };
 	struct vm_client_answer *answer = arena_new(arena, struct vm_client_answer, 1);
-	int ret = verbs_vm_ask(container, &request, PROTO_FIGURES, answer, err);
+	int ret = is_paused(container, err);
 
-	if (ret < 0)
+	if (ret == 0)
+		ret = ask_now(container, &request, PROTO_FIGURES, answer, err);
+	// It may have been paused just then.
+	if (ret == -ETIMEDOUT && is_paused(container, err) > 0)
+		ret = 1;
+	if (ret != 0)
 		return ret;
 	return cgroup_stats_unpack(answer->payload, answer->header.len, arena, stats, err);
 }
