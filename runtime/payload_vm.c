@@ -172,12 +172,10 @@ static int plan_process(struct creation *c, struct err *err)
 // What later verbs are to know of it.
 static void record(struct creation *c)
 {
-	const struct oci_resources *resources = c->guest->whole->linux->resources;
 	struct container_state *state = &c->container.state;
 
 	state->vm_memory_bytes = c->guest->size.memory_bytes;
-	if (resources && resources->memory && resources->memory->limit.v > 0)
-		state->vm_limit_bytes = (uint64_t)resources->memory->limit.v;
+	state->vm_limit_bytes = vm_size_limit(c->guest->whole->linux->resources);
 }
 
 static int plan(struct creation *c, struct err *err)

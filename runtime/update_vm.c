@@ -58,7 +58,8 @@ static int find_limits(struct change *change, struct err *err)
 	if (change->limit)
 		return vm_size_resize(change->container->spec, &change->made, change->limit,
 				      &change->now, err);
-	if (memory->swap.v > 0 && change->container->state.vm_limit_bytes)
+	if (memory->swap.v > 0 && change->container->state.vm_limit_bytes &&
+	    !vm_size_limit(change->wanted))
 		return shift_swap(change, memory->swap.v, err);
 	return 0;
 }
@@ -102,9 +103,12 @@ static int change_guest(const struct change *change, struct err *err)
 static void remember_limit(const struct change *change)
 {
 	struct container *container = change->container;
+	const uint64_t limit = vm_size_limit(change->wanted);
 	struct err err;
 
-	container->state.vm_limit_bytes = change->limit > 0 ? (uint64_t)change->limit : 0;
+	if (limit == 0 && change->limit == 0)
+		return;
+	container->state.vm_limit_bytes = limit;
 	if (container_save(container, &err) < 0)
 		log_warn("the new limit on memory is not recorded: %s", err.msg);
 }
@@ -213,10 +217,9 @@ int verbs_vm_update(struct container *container, const struct oci_resources *res
 		cgroup_update_undo(container->cgroup);
 		return -err->code;
 	}
-	if (change.limit) {
-		remember_limit(&change);
+	remember_limit(&change);
+	if (change.limit)
 		resize(&change);
-	}
 	check_vcpus(&change);
 	return 0;
 }

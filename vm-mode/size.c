@@ -2,6 +2,7 @@
 
 #include "base/str.h"
 #include "vm-mode/machine/layout.h"
+#include "vm-mode/split.h"
 
 #define MIB		 (UINT64_C(1) << 20)
 #define PERIOD_US	 100000 // the kernel's default
@@ -39,17 +40,31 @@ static uint64_t container_part(uint64_t memory_bytes)
 	       VM_GUEST_OVERHEAD_BYTES;
 }
 
+uint64_t vm_size_limit(const struct oci_resources *resources)
+{
+	uint64_t limit = 0;
+
+	if (!resources)
+		return 0;
+	if (resources->memory && resources->memory->limit.v > 0)
+		limit = (uint64_t)resources->memory->limit.v;
+	// The file is written last. What is no number of bytes there, as `max`, counts for nothing.
+	for (size_t i = 0; i < resources->unified.n; i++)
+		if (str_eq(resources->unified.v[i].key, "memory.max"))
+			str_to_u64(resources->unified.v[i].value, &limit);
+	return limit < INT64_MAX ? limit : INT64_MAX;
+}
+
 static uint64_t memory_of(const struct oci_resources *resources, uint64_t usual)
 {
-	const struct oci_memory *memory = resources ? resources->memory : NULL;
+	const uint64_t limit = vm_size_limit(resources);
 	uint64_t bytes = usual ? usual : VM_MEMORY_DEFAULT_BYTES;
 
 	// Even a limit of nothing but the largest number means none.
-	if (memory && memory->limit.set && memory->limit.v > 0 &&
-	    (uint64_t)memory->limit.v <= container_part(LAYOUT_MEMORY_MAX)) {
+	if (limit > 0 && limit <= container_part(LAYOUT_MEMORY_MAX)) {
 		const uint64_t parts = VM_MAP_PARTS_FULL - VM_MAP_PARTS;
 
-		bytes = (uint64_t)memory->limit.v + VM_GUEST_OVERHEAD_BYTES;
+		bytes = limit + VM_GUEST_OVERHEAD_BYTES;
 		bytes = (bytes + parts - 1) / parts * VM_MAP_PARTS_FULL;
 	}
 	return whole_mib(bytes);
@@ -85,15 +100,13 @@ int vm_size_of(const struct oci_spec *spec, const struct vm_size *usual, unsigne
 int vm_size_resize(const struct oci_spec *spec, const struct vm_size *made, int64_t limit,
 		   struct vm_size *size, struct err *err)
 {
-	const struct oci_resources *resources = spec->linux->resources;
+	const uint64_t first = vm_size_limit(spec->linux->resources);
 	// What it was made for stays good, also where vm.hwConfig left no room for the kernel.
 	uint64_t most = container_part(made->memory_bytes);
 	const uint64_t kernel_bytes = made->memory_bytes - most;
 
-	if (resources && resources->memory && resources->memory->limit.v > 0 &&
-	    (uint64_t)resources->memory->limit.v > most &&
-	    (uint64_t)resources->memory->limit.v <= made->memory_bytes)
-		most = (uint64_t)resources->memory->limit.v;
+	if (first > most && first <= made->memory_bytes)
+		most = first;
 	*size = *made;
 	if (limit < 0)
 		return 0;
@@ -121,27 +134,25 @@ int vm_size_swap(int64_t swap, uint64_t limit, uint64_t host_limit, int64_t *hos
 	return 0;
 }
 
-static struct oci_memory *host_memory(const struct oci_memory *memory, const struct vm_size *size,
-				      struct arena *arena)
+static struct oci_memory *host_memory(const struct oci_resources *resources,
+				      const struct vm_size *size, struct arena *arena)
 {
-	struct oci_memory *host = arena_new(arena, struct oci_memory, 1);
+	const int64_t limit = (int64_t)vm_size_limit(resources);
 	const int64_t whole = (int64_t)(size->memory_bytes + VM_HOST_OVERHEAD_BYTES);
 
-	*host = *memory;
-	if (memory->limit.set && memory->limit.v > 0)
-		host->limit.v = whole;
+	if (!resources->memory && limit == 0)
+		return NULL;
+	struct oci_memory *host = arena_new(arena, struct oci_memory, 1);
+	if (resources->memory)
+		*host = *resources->memory;
+	if (limit == 0)
+		return host;
 	// Of swap the host's cgroup may use as much as before; what is too much to say is no limit.
-	if (memory->swap.set && memory->swap.v > 0 && memory->limit.set && memory->limit.v > 0 &&
-	    __builtin_add_overflow(memory->swap.v - memory->limit.v, whole, &host->swap.v))
+	if (host->swap.v > 0 && __builtin_add_overflow(host->swap.v - limit, whole, &host->swap.v))
 		host->swap.v = -1;
+	host->limit.set = true;
+	host->limit.v = whole;
 	return host;
-}
-
-// Amounts of the container's own, which would be too small for the VM.
-static bool is_for_guest(const char *file)
-{
-	return str_starts(file, "pids.") ||
-	       (str_starts(file, "memory.") && !str_starts(file, "memory.swap."));
 }
 
 const struct oci_resources *vm_size_resources(const struct oci_resources *resources,
@@ -152,12 +163,11 @@ const struct oci_resources *vm_size_resources(const struct oci_resources *resour
 	struct oci_resources *host = arena_new(arena, struct oci_resources, 1);
 
 	*host = *resources;
-	if (resources->memory)
-		host->memory = host_memory(resources->memory, size, arena);
+	host->memory = host_memory(resources, size, arena);
 	host->unified.v = arena_new(arena, struct oci_pair, resources->unified.n);
 	host->unified.n = 0;
 	for (size_t i = 0; i < resources->unified.n; i++)
-		if (!is_for_guest(resources->unified.v[i].key))
+		if (vm_split_file(resources->unified.v[i].key).host)
 			host->unified.v[host->unified.n++] = resources->unified.v[i];
 	if (resources->pids && resources->pids->limit.set && resources->pids->limit.v > 0) {
 		host->pids = arena_new(arena, struct oci_pids, 1);

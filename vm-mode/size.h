@@ -28,6 +28,10 @@ struct vm_size {
 	uint64_t memory_bytes; // the guest's RAM, whole MiB
 };
 
+// The limit on the container's memory, in bytes; 0: none. It is memory.limit, or what stands as a number in memory.max,
+// a file of cgroup v2 that a spec may name instead (linux.resources.unified).
+uint64_t vm_size_limit(const struct oci_resources *resources);
+
 // vm.hwConfig where it says so; else as many vCPUs as the CPU quota needs, at most `cpus`, which the
 // host has (and 1 at least); and memory for the limit and the guest's kernel. Where the spec has no such limit it
 // is `usual`; a 0 there stands for moat's own default. -EINVAL: hwConfig asks for what can't be.

@@ -139,17 +139,51 @@ static void test_host(void)
 static void test_unified(void)
 {
 	static char names[][16] = { "memory.high", "memory.swap.max", "pids.max", "cpu.weight",
-				    "memory.max" };
+				    "memory.max",  "memory.low",      "io.max" };
 	struct oci_pair files[ARRAY_SIZE(names)] = { 0 };
 	const struct oci_resources resources = { .unified = { .v = files,
 							      .n = ARRAY_SIZE(files) } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		files[i].key = names[i];
+		files[i] = (struct oci_pair){ .key = names[i], .value = (char *)"1" };
 	const struct oci_resources *host = vm_size_resources(&resources, &size, &arena);
-	is_int((long long)host->unified.n, 2);
+	is_int((long long)host->unified.n, 4);
 	is_str(host->unified.v[0].key, "memory.swap.max");
 	is_str(host->unified.v[1].key, "cpu.weight");
+	is_str(host->unified.v[2].key, "memory.low");
+	is_str(host->unified.v[3].key, "io.max");
+}
+
+static const struct oci_memory *on_host;
+
+// A limit as a file.
+static uint64_t limit_of(const char *max, int64_t limit)
+{
+	struct oci_memory memory = { .limit = { .set = limit != 0, .v = limit } };
+	struct oci_pair file = { .key = (char *)"memory.max", .value = (char *)max };
+	const struct oci_resources resources = { .memory = limit ? &memory : NULL,
+						 .unified = { .v = &file, .n = 1 } };
+
+	is_int(size_of(&resources, NULL, 1), 0);
+	on_host = vm_size_resources(&resources, &size, &arena)->memory;
+	return vm_size_limit(&resources);
+}
+
+static void test_limit(void)
+{
+	is_int((long long)vm_size_limit(NULL), 0);
+	is_int((long long)limit_of("268435456", 0), 256 * MIB);
+	is_int((long long)size.memory_bytes, 328 * MIB);
+	is_int(on_host->limit.v, (328 + 64) * (int64_t)MIB);
+	is_int((long long)limit_of("268435456", 1), 256 * MIB);
+	is_int((long long)limit_of("max", 0), 0);
+	ok(!on_host, "no limit on the host either");
+	is_int((long long)size.memory_bytes, 1024 * MIB);
+	is_int((long long)limit_of("max", 256 * (int64_t)MIB), 256 * MIB);
+	is_int((long long)limit_of("256M", 0), 0);
+	is_int((long long)limit_of("18446744073709551615", 0), INT64_MAX);
+	is_int((long long)size.memory_bytes, 1024 * MIB);
+	is_int((long long)limit_of("max", -1), 0);
 }
 
 // A VM made with `made` MiB for a container of `limit` MiB (0: no limit), brought to `wanted` MiB (-1: no
@@ -232,6 +266,7 @@ int main(void)
 	test_hardware();
 	test_host();
 	test_unified();
+	test_limit();
 	test_resize();
 	test_swap();
 	arena_free(&arena);
