@@ -1,12 +1,16 @@
 #include "vm-mode/size.h"
 
 #include "base/str.h"
+#include "vm-mode/fs/fs.h"
 #include "vm-mode/machine/layout.h"
 #include "vm-mode/split.h"
 
 #define MIB		 (UINT64_C(1) << 20)
 #define PERIOD_US	 100000 // the kernel's default
-#define CPUS_DEFAULT_MAX 8	// each vCPU costs at boot, and most programs have no use for more
+#define WINDOW_MAX	 (UINT64_C(4) << 30)
+#define PAGE_SIZE	 4096
+#define PAGE_STRUCT	 64 // `struct page`, which the guest's kernel has for each page
+#define CPUS_DEFAULT_MAX 8  // each vCPU costs at boot, and most programs have no use for more
 
 static unsigned int vcpus_of(const struct oci_resources *resources, unsigned int usual,
 			     unsigned int cpus)
@@ -33,11 +37,36 @@ static uint64_t whole_mib(uint64_t bytes)
 	return bytes < VM_MEMORY_MIN_BYTES ? VM_MEMORY_MIN_BYTES : bytes;
 }
 
-// What a machine of so much memory has for its container.
+uint64_t vm_size_window(uint64_t memory_bytes)
+{
+	const uint64_t bytes = memory_bytes / 2;
+
+	return bytes < WINDOW_MAX ? bytes & ~(FS_WINDOW_SLOT - 1) : WINDOW_MAX;
+}
+
+// What the guest's kernel takes of so much memory: for itself, and for the pages of RAM and window.
+static uint64_t kernel_part(uint64_t memory_bytes)
+{
+	return VM_GUEST_OVERHEAD_BYTES +
+	       (memory_bytes + vm_size_window(memory_bytes)) / PAGE_SIZE * PAGE_STRUCT;
+}
+
+// What is left for the container.
 static uint64_t container_part(uint64_t memory_bytes)
 {
-	return memory_bytes - memory_bytes / VM_MAP_PARTS_FULL * VM_MAP_PARTS -
-	       VM_GUEST_OVERHEAD_BYTES;
+	return memory_bytes - kernel_part(memory_bytes);
+}
+
+// The least memory that leaves so much for the container.
+static uint64_t memory_for(uint64_t limit)
+{
+	uint64_t bytes = 0, more = whole_mib(limit);
+
+	while (more > bytes) {
+		bytes = more;
+		more = whole_mib(limit + kernel_part(bytes));
+	}
+	return bytes;
 }
 
 uint64_t vm_size_limit(const struct oci_resources *resources)
@@ -58,16 +87,11 @@ uint64_t vm_size_limit(const struct oci_resources *resources)
 static uint64_t memory_of(const struct oci_resources *resources, uint64_t usual)
 {
 	const uint64_t limit = vm_size_limit(resources);
-	uint64_t bytes = usual ? usual : VM_MEMORY_DEFAULT_BYTES;
 
 	// Even a limit of nothing but the largest number means none.
-	if (limit > 0 && limit <= container_part(LAYOUT_MEMORY_MAX)) {
-		const uint64_t parts = VM_MAP_PARTS_FULL - VM_MAP_PARTS;
-
-		bytes = limit + VM_GUEST_OVERHEAD_BYTES;
-		bytes = (bytes + parts - 1) / parts * VM_MAP_PARTS_FULL;
-	}
-	return whole_mib(bytes);
+	if (limit > 0 && limit <= container_part(LAYOUT_MEMORY_MAX))
+		return memory_for(limit);
+	return whole_mib(usual ? usual : VM_MEMORY_DEFAULT_BYTES);
 }
 
 int vm_size_of(const struct oci_spec *spec, const struct vm_size *usual, unsigned int cpus,

@@ -13,12 +13,8 @@
 // Beside the container: the guest's kernel (it, its page tables, its buffers), and on the host the VMM, the file
 // server, and what the kernel keeps for them.
 #define VM_GUEST_OVERHEAD_BYTES (UINT64_C(64) << 20)
-// The guest's kernel has 64 bytes for each 4 KiB of RAM and of the DAX window, which is half as large
-// (vm-mode/vm.c): of RAM that is 3 parts in 128.
-#define VM_MAP_PARTS	       3
-#define VM_MAP_PARTS_FULL      128
-#define VM_HOST_OVERHEAD_BYTES (UINT64_C(64) << 20)
-#define VM_HOST_OVERHEAD_PIDS  64 // threads, and processes that stand for those of `exec`
+#define VM_HOST_OVERHEAD_BYTES	(UINT64_C(64) << 20)
+#define VM_HOST_OVERHEAD_PIDS	64 // threads, and processes that stand for those of `exec`
 
 #define VM_MEMORY_DEFAULT_BYTES (UINT64_C(1) << 30)
 #define VM_MEMORY_MIN_BYTES	(UINT64_C(128) << 20)
@@ -27,6 +23,10 @@ struct vm_size {
 	unsigned int vcpus;
 	uint64_t memory_bytes; // the guest's RAM, whole MiB
 };
+
+// The DAX window of a machine with so much memory: half as large, and 4 GiB at most. The guest's kernel has 64 bytes
+// for each 4 KiB of it, as it has for RAM.
+uint64_t vm_size_window(uint64_t memory_bytes);
 
 // The limit on the container's memory, in bytes; 0: none. It is memory.limit, or what stands as a number in memory.max,
 // a file of cgroup v2 that a spec may name instead (linux.resources.unified).

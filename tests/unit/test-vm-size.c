@@ -63,15 +63,29 @@ static void test_memory(void)
 	is_int((long long)size.memory_bytes, VM_MEMORY_DEFAULT_BYTES);
 	is_int(memory_mib(-1), 1024);
 	is_int(memory_mib(256 * (int64_t)MIB), (256 + 64) * 128 / 125 + 1);
+	is_int(memory_mib(8000 * (int64_t)MIB - 64 * (int64_t)MIB), 8192);
 	is_int(memory_mib(186 * (int64_t)MIB), 256);
 	is_int(memory_mib(186 * (int64_t)MIB + 1), 256 + 1);
 	is_int(memory_mib(1), 128);
 	is_int(memory_mib(INT64_MAX), 1024);
 	is_int(memory_mib(INT64_MAX & ~INT64_C(4095)), 1024);
 	// The most that fits, and one more.
-	const int64_t most = (int64_t)(LAYOUT_MEMORY_MAX / 128 * 125 - VM_GUEST_OVERHEAD_BYTES);
+	const int64_t most = (int64_t)(LAYOUT_MEMORY_MAX -
+				       (LAYOUT_MEMORY_MAX + (UINT64_C(4) << 30)) / 64 -
+				       VM_GUEST_OVERHEAD_BYTES);
 	is_int(memory_mib(most), LAYOUT_MEMORY_MAX / MIB);
 	is_int(memory_mib(most + 1), 1024);
+}
+
+// The window, and what the guest's kernel has to keep of it, stop growing.
+static void test_window(void)
+{
+	is_int((long long)vm_size_window(1024 * MIB), 512 * MIB);
+	is_int((long long)vm_size_window(131 * MIB), 64 * MIB);
+	is_int((long long)vm_size_window(8192 * MIB), 4096 * MIB);
+	is_int((long long)vm_size_window(8198 * MIB), 4096 * MIB);
+	is_int((long long)vm_size_window(LAYOUT_MEMORY_MAX), 4096 * MIB);
+	is_int((long long)memory_mib(16384 * (int64_t)MIB), (16384 + 64 + 64) * 64 / 63 + 1);
 }
 
 static int hardware(uint32_t vcpus_wanted, uint64_t memory)
@@ -262,6 +276,7 @@ int main(void)
 {
 	test_vcpus();
 	test_memory();
+	test_window();
 	test_usual();
 	test_hardware();
 	test_host();
