@@ -175,6 +175,7 @@ static void record(struct creation *c)
 	struct container_state *state = &c->container.state;
 
 	state->vm_memory_bytes = c->guest->size.memory_bytes;
+	state->vm_vcpus = c->guest->size.vcpus;
 	state->vm_limit_bytes = vm_size_limit(c->guest->whole->linux->resources);
 }
 

@@ -20,11 +20,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define IDLE_MS	  10000	 // a guest that gives nothing more
-#define END_MS	  120000 // one that gives on and on: the container is locked meanwhile
-#define LOOK_US	  20000
-#define PERIOD_US 100000 // the kernel's default
-#define MIB	  (UINT64_C(1) << 20)
+#define IDLE_MS 10000  // a guest that gives nothing more
+#define END_MS	120000 // one that gives on and on: the container is locked meanwhile
+#define LOOK_US 20000
 
 struct change {
 	struct container *container;
@@ -68,7 +66,8 @@ static int plan(struct change *change, struct err *err)
 {
 	if (container_load_spec(change->container, err) < 0)
 		return -err->code;
-	change->made.memory_bytes = change->container->state.vm_memory_bytes;
+	change->made = (struct vm_size){ .vcpus = change->container->state.vm_vcpus,
+					 .memory_bytes = change->container->state.vm_memory_bytes };
 	change->now = change->made;
 	return find_limits(change, err);
 }
@@ -185,7 +184,7 @@ static void resize(const struct change *change)
 	else if (given < target)
 		log_warn(
 			"the guest has given back %llu of %llu MiB: the rest stays in the VM's limit",
-			(unsigned long long)(given / MIB), (unsigned long long)(target / MIB));
+			(unsigned long long)(given >> 20), (unsigned long long)(target >> 20));
 	if (given > 0 && change->limit > 0 && follow(change, given, &err) < 0)
 		log_warn("the limit of the VM as a whole stays as it was: %s", err.msg);
 }
@@ -193,16 +192,9 @@ static void resize(const struct change *change)
 // More processor time than it can use harms nobody.
 static void check_vcpus(const struct change *change)
 {
-	const struct oci_cpu *cpu = change->wanted->cpu;
-	struct proto_ballooned told = { 0 };
-	struct err ignored;
-
-	if (!cpu || cpu->quota.v <= 0 ||
-	    ask_balloon(change, PROTO_BALLOON_KEEP, &told, &ignored) < 0)
-		return;
-	if ((uint64_t)cpu->quota.v > told.vcpus * (cpu->period.v ? cpu->period.v : PERIOD_US))
+	if (vm_size_busy_vcpus(change->wanted->cpu) > change->made.vcpus)
 		log_warn("linux.resources.cpu.quota: more than the VM's %u vCPUs can use",
-			 told.vcpus);
+			 change->made.vcpus);
 }
 
 int verbs_vm_update(struct container *container, const struct oci_resources *resources,

@@ -12,18 +12,19 @@
 #define PAGE_STRUCT	 64 // `struct page`, which the guest's kernel has for each page
 #define CPUS_DEFAULT_MAX 8  // each vCPU costs at boot, and most programs have no use for more
 
+uint64_t vm_size_busy_vcpus(const struct oci_cpu *cpu)
+{
+	if (!cpu || cpu->quota.v <= 0)
+		return 0;
+	return ((uint64_t)cpu->quota.v - 1) / (cpu->period.v ? cpu->period.v : PERIOD_US) + 1;
+}
+
 static unsigned int vcpus_of(const struct oci_resources *resources, unsigned int usual,
 			     unsigned int cpus)
 {
-	const struct oci_cpu *cpu = resources ? resources->cpu : NULL;
-	uint64_t wanted = usual ? usual : CPUS_DEFAULT_MAX;
+	const uint64_t busy = vm_size_busy_vcpus(resources ? resources->cpu : NULL);
+	uint64_t wanted = busy ? busy : usual ? usual : CPUS_DEFAULT_MAX;
 
-	if (cpu && cpu->quota.set && cpu->quota.v > 0) {
-		const uint64_t period = cpu->period.set && cpu->period.v ? cpu->period.v :
-									   PERIOD_US;
-
-		wanted = ((uint64_t)cpu->quota.v - 1) / period + 1;
-	}
 	if (wanted > cpus)
 		wanted = cpus;
 	if (wanted > LAYOUT_VCPUS_MAX)

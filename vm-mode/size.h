@@ -24,6 +24,9 @@ struct vm_size {
 	uint64_t memory_bytes; // the guest's RAM, whole MiB
 };
 
+// How many vCPUs a quota of processor time keeps busy; 0: there is none.
+uint64_t vm_size_busy_vcpus(const struct oci_cpu *cpu);
+
 // The DAX window of a machine with so much memory: half as large, and 4 GiB at most. The guest's kernel has 64 bytes
 // for each 4 KiB of it, as it has for RAM.
 uint64_t vm_size_window(uint64_t memory_bytes);

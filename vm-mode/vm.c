@@ -161,7 +161,6 @@ static void on_balloon(void *user, uint64_t target, struct proto_ballooned *answ
 	*answer = (struct proto_ballooned){
 		.target_bytes = balloon_target(vm->balloon),
 		.given_bytes = balloon_actual(vm->balloon),
-		.vcpus = vm->config.vcpus,
 		.driver = vm->balloon->started,
 	};
 }

@@ -55,6 +55,10 @@ static void test_vcpus(void)
 	is_int(vcpus(1200000, 100000, 4), 4);
 	is_int(vcpus(INT64_MAX, 1, 1024), LAYOUT_VCPUS_MAX);
 	is_int(vcpus(0, 0, 0), 1);
+	const struct oci_cpu cpu = { .quota.v = 100001 }, none = { .quota.v = -1 };
+	is_int((long long)vm_size_busy_vcpus(&cpu), 2);
+	is_int((long long)vm_size_busy_vcpus(&none), 0);
+	is_int((long long)vm_size_busy_vcpus(NULL), 0);
 }
 
 static void test_memory(void)
