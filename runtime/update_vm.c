@@ -72,14 +72,12 @@ static int plan(struct change *change, struct err *err)
 	return find_limits(change, err);
 }
 
-// Processes of the guest are none of the host's, so their number isn't limited there.
 static int change_host(const struct change *change, struct err *err)
 {
 	struct arena *arena = change->container->arena;
 	struct oci_resources *host = arena_new(arena, struct oci_resources, 1);
 
 	*host = *vm_size_resources(change->wanted, &change->made, arena);
-	host->pids = NULL;
 	if (change->host_swap)
 		host->memory->swap.v = change->host_swap;
 	return cgroup_update(change->container->cgroup, host, err);

@@ -58,6 +58,12 @@ static uint64_t container_part(uint64_t memory_bytes)
 	return memory_bytes - kernel_part(memory_bytes);
 }
 
+// More than any machine can have, as the largest number, is no limit.
+static bool is_endless(uint64_t limit)
+{
+	return limit > container_part(LAYOUT_MEMORY_MAX);
+}
+
 // The least memory that leaves so much for the container.
 static uint64_t memory_for(uint64_t limit)
 {
@@ -89,8 +95,7 @@ static uint64_t memory_of(const struct oci_resources *resources, uint64_t usual)
 {
 	const uint64_t limit = vm_size_limit(resources);
 
-	// Even a limit of nothing but the largest number means none.
-	if (limit > 0 && limit <= container_part(LAYOUT_MEMORY_MAX))
+	if (limit > 0 && !is_endless(limit))
 		return memory_for(limit);
 	return whole_mib(usual ? usual : VM_MEMORY_DEFAULT_BYTES);
 }
@@ -133,7 +138,7 @@ int vm_size_resize(const struct oci_spec *spec, const struct vm_size *made, int6
 	if (first > most && first <= made->memory_bytes)
 		most = first;
 	*size = *made;
-	if (limit < 0)
+	if (limit < 0 || is_endless((uint64_t)limit))
 		return 0;
 	if ((uint64_t)limit > most)
 		return err_set(

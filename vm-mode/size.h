@@ -42,7 +42,8 @@ int vm_size_of(const struct oci_spec *spec, const struct vm_size *usual, unsigne
 	       struct vm_size *size, struct err *err);
 
 // The size to which a VM that was made for `spec` is brought by a new limit: by its balloon, and so never above
-// what it was made with. A limit below 0 is none. -EINVAL: the limit is more than the machine has memory for.
+// what it was made with. A limit below 0 is none, nor is one above what any machine can have. -EINVAL: the limit is
+// more than the machine has memory for.
 int vm_size_resize(const struct oci_spec *spec, const struct vm_size *made, int64_t limit,
 		   struct vm_size *size, struct err *err);
 
