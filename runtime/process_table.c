@@ -161,9 +161,10 @@ static int choose(struct layout *layout, char *const *options, struct err *err)
 {
 	for (; *options; options++) {
 		const char *option = *options;
-		const char *rest = option + 1 + strspn(option + 1, "eAf");
+		const bool dashed = option[0] == '-' && option[1];
+		const char *rest = dashed ? option + 1 + strspn(option + 1, "eAf") : option;
 
-		if (option[0] != '-' || !option[1] || (*rest && *rest != 'o'))
+		if (!dashed || (*rest && *rest != 'o'))
 			return err_set(
 				err, ENOTSUP,
 				"ps of a guest: option `%s`: only -e, -A, -f and -o are known",

@@ -57,6 +57,9 @@ static void test_refusals(void)
 {
 	is_str(table("aux", NULL, NULL),
 	       "ps of a guest: option `aux`: only -e, -A, -f and -o are known");
+	is_str(table("", NULL, NULL), "ps of a guest: option ``: only -e, -A, -f and -o are known");
+	is_str(table("-", NULL, NULL),
+	       "ps of a guest: option `-`: only -e, -A, -f and -o are known");
 	is_str(table("-x", NULL, NULL),
 	       "ps of a guest: option `-x`: only -e, -A, -f and -o are known");
 	is_str(table("-efx", NULL, NULL),
