@@ -172,8 +172,8 @@ int cgroup_sub_of(const struct cgroup *cgroup, pid_t pid, struct arena *arena, c
 // leaves it. With the systemd driver the unit's properties change too.
 int cgroup_update(struct cgroup *cgroup, const struct oci_resources *resources, struct err *err);
 
-// Takes back what the last cgroup_update() has changed, but for v2's device rules, which have no old value;
-// for who has more to change than the cgroup, and failed there. What can't be undone is warned of.
+// Takes back what the last cgroup_update() has changed, which must have succeeded, but for v2's device rules, which
+// have no old value; for who has more to change than the cgroup, and failed there. What can't be undone is warned of.
 void cgroup_update_undo(struct cgroup *cgroup);
 
 // Freezes (or thaws) all processes, and waits (bounded: -ETIMEDOUT, and thawed again) until the

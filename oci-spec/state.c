@@ -22,6 +22,8 @@ static const struct field record_fields[] = {
 	{ "owner", VALUE(container_state, owner) },
 	{ "mode", VALUE(container_state, mode), .flags = FIELD_REQUIRED },
 	{ "vmMemory", VALUE(container_state, vm_memory_bytes) },
+	{ "vmVcpus", VALUE(container_state, vm_vcpus) },
+	{ "vmLimit", VALUE(container_state, vm_limit_bytes) },
 	{ "init", OBJECT(container_state, init, init_object), .flags = FIELD_REQUIRED },
 	{ "cgroupDriver", VALUE(container_state, cgroup_driver), .flags = FIELD_REQUIRED },
 	{ "cgroupPaths", VALUE(container_state, cgroup_paths) },

@@ -34,6 +34,8 @@ struct container_state {
 	const char *owner;	   // user name or number
 	const char *mode;	   // `container` or `vm`
 	uint64_t vm_memory_bytes;  // the RAM of the machine that a VM was made as; 0: no VM
+	uint32_t vm_vcpus;	   // of that machine
+	uint64_t vm_limit_bytes;   // its container's limit on memory, also after `update`; 0: none
 	struct proc_id init;	   // pid 0 while creating
 	const char *cgroup_driver; // `cgroupfs`, `systemd` or `disabled`
 	struct oci_strings

@@ -113,7 +113,7 @@ static int stand(const struct execution *e, int signals, int sock, struct vm_cli
 static int run(struct execution *e, struct err *err)
 {
 	struct vm_client_answer *answer = arena_new(e->rt->arena, struct vm_client_answer, 1);
-	scope_fd int sock = vm_client_connect(e->container.dirfd, err);
+	scope_fd int sock = vm_client_connect(e->container.dirfd, 0, err);
 	scope_fd int signals = sock < 0 ? -1 : proc_take_signals(NULL, 0, err);
 	int ret = signals < 0 ? -err->code : ask(e, sock, answer, err);
 

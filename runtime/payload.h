@@ -73,6 +73,10 @@ struct payload_verbs {
 	int (*pids)(const struct container *container, struct arena *arena, pid_t **pids, size_t *n,
 		    struct err *err);
 
+	// The same processes, for a table (runtime/process_table.h).
+	int (*processes)(const struct container *container, struct arena *arena,
+			 struct process_row **rows, size_t *n, struct err *err);
+
 	// Opens a descriptor that is readable when the guest's OOM killer has struck, and by which
 	// `hear_oom` then says 1, or 0: that was something else; -ECONNRESET: the guest has gone. NULL:
 	// the container's cgroup tells all of it.
@@ -82,12 +86,8 @@ struct payload_verbs {
 	// Adds to container->state what the container itself has left, in its arena. NULL: nothing.
 	void (*recall)(struct container *container);
 
-	// The same, for a table (runtime/process_table.h).
-	int (*processes)(const struct container *container, struct arena *arena,
-			 struct process_row **rows, size_t *n, struct err *err);
-
-	// What cgroup_stats() would tell. NULL: the cgroup's figures are the container's. -EBUSY: it is
-	// paused.
+	// What cgroup_stats() would tell. NULL: the cgroup's figures are the container's. 1: there are
+	// none, since it is paused.
 	int (*stats)(const struct container *container, struct arena *arena,
 		     struct cgroup_stats *stats, struct err *err);
 };

@@ -169,6 +169,16 @@ static int plan_process(struct creation *c, struct err *err)
 	return process_plan_make(vmm, NULL, &vmm_env, c->arena, &guest->host_plan, err);
 }
 
+// What later verbs are to know of it.
+static void record(struct creation *c)
+{
+	struct container_state *state = &c->container.state;
+
+	state->vm_memory_bytes = c->guest->size.memory_bytes;
+	state->vm_vcpus = c->guest->size.vcpus;
+	state->vm_limit_bytes = vm_size_limit(c->guest->whole->linux->resources);
+}
+
 static int plan(struct creation *c, struct err *err)
 {
 	struct payload_guest *guest = c->guest;
@@ -183,7 +193,7 @@ static int plan(struct creation *c, struct err *err)
 		return -err->code;
 	guest->config.vcpus = guest->size.vcpus;
 	guest->config.memory_bytes = guest->size.memory_bytes;
-	c->container.state.vm_memory_bytes = guest->size.memory_bytes;
+	record(c);
 	guest->config.kernel_parameters = kernel_parameters(c);
 	guest->config.debug = c->rt->debug;
 	guest->config.called = c->called;

@@ -1,6 +1,7 @@
 #include "runtime/process_table.h"
 
 #include "base/scope.h"
+#include "vm-mode/proto/figures.h"
 
 #include <stdio.h>
 #include <sys/sysmacros.h>
@@ -16,6 +17,41 @@
 #define PTS_MAJOR_FIRST 136
 #define PTS_MAJOR_LAST	143
 #define PTS_PER_MAJOR	256
+
+void process_rows_free(struct process_rows *rows)
+{
+	text_free(&rows->bytes);
+}
+
+int process_rows_take(struct process_rows *rows, const char *answer, size_t len,
+		      struct arena *arena, struct err *err)
+{
+	const uint32_t before = rows->last;
+	struct proto_process process;
+	const char *command;
+
+	for (size_t at = 0, taken; at < len; at += taken) {
+		taken = proto_process_read(answer + at, len - at, &process, &command);
+		if (taken == 0 || process.pid <= rows->last)
+			return err_set(err, EPROTO, "the guest tells of its processes twice");
+		rows->command_bytes += process.command_len;
+		if (rows->n == PROCESS_ROWS_MAX || rows->command_bytes > PROCESS_COMMANDS_MAX_BYTES)
+			return err_set(err, E2BIG, "the guest tells of too many processes");
+		const struct process_row row = {
+			.pid = process.pid,
+			.ppid = process.ppid,
+			.uid = process.uid,
+			.tty = process.tty,
+			.age_ms = process.age_ms,
+			.cpu_ms = process.cpu_ms,
+			.command = arena_strndup(arena, command, process.command_len),
+		};
+		text_add(&rows->bytes, (const char *)&row, sizeof(row));
+		rows->n++;
+		rows->last = process.pid;
+	}
+	return rows->last > before;
+}
 
 struct cell {
 	char text[CELL_SIZE];
@@ -125,9 +161,10 @@ static int choose(struct layout *layout, char *const *options, struct err *err)
 {
 	for (; *options; options++) {
 		const char *option = *options;
-		const char *rest = option + 1 + strspn(option + 1, "eAf");
+		const bool dashed = option[0] == '-' && option[1];
+		const char *rest = dashed ? option + 1 + strspn(option + 1, "eAf") : option;
 
-		if (option[0] != '-' || !option[1] || (*rest && *rest != 'o'))
+		if (!dashed || (*rest && *rest != 'o'))
 			return err_set(
 				err, ENOTSUP,
 				"ps of a guest: option `%s`: only -e, -A, -f and -o are known",

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/scope.h"
 #include "base/str.h"
+#include "runtime/patience.h"
 #include "runtime/verbs_vm.h"
 #include "vm-mode/agent_config.h"
 #include "vm-mode/control/client.h"
@@ -19,26 +20,35 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PATIENCE_MS 10000 // for a guest that gives nothing more
-#define LOOK_US	    20000
-#define PERIOD_US   100000 // the kernel's default
-#define MIB	    (UINT64_C(1) << 20)
+#define IDLE_MS 10000  // a guest that gives nothing more
+#define END_MS	120000 // one that gives on and on: the container is locked meanwhile
+#define LOOK_US 20000
 
 struct change {
 	struct container *container;
 	const struct oci_resources *wanted;
 	struct vm_size made, now; // the machine, and what of it the guest shall have
 	int64_t limit;		  // on memory; -1: none, 0: stays
-	bool swap_alone;	  // its limit changes without that one, from which it is counted
-	int64_t swap_extra;	  // how much it is more
+	int64_t host_swap;	  // the host's, where only the limit with swap changes; else 0
 };
 
 // ---- what is to be done ----
 
+// The sum of memory and swap, which the spec has for the container, for the VM of now.
+static int shift_swap(struct change *change, int64_t swap, struct err *err)
+{
+	struct container *container = change->container;
+	struct cgroup_stats host = { 0 };
+
+	if (cgroup_stats(container->cgroup, container->arena, &host, err) < 0)
+		return -err->code;
+	return vm_size_swap(swap, container->state.vm_limit_bytes, host.memory.limit_bytes,
+			    &change->host_swap, err);
+}
+
 static int find_limits(struct change *change, struct err *err)
 {
 	const struct oci_memory *memory = change->wanted->memory;
-	struct cgroup_stats guest = { 0 };
 
 	if (!memory)
 		return 0;
@@ -46,16 +56,9 @@ static int find_limits(struct change *change, struct err *err)
 	if (change->limit)
 		return vm_size_resize(change->container->spec, &change->made, change->limit,
 				      &change->now, err);
-	if (memory->swap.v <= 0)
-		return 0;
-	if (verbs_vm_stats(change->container, change->container->arena, &guest, err) < 0)
-		return -err->code;
-	change->swap_alone = guest.memory.limit_bytes <= INT64_MAX;
-	change->swap_extra = memory->swap.v - (int64_t)guest.memory.limit_bytes;
-	if (change->swap_alone && change->swap_extra < 0)
-		return err_set(err, EINVAL,
-			       "linux.resources.memory.swap: %lld is less than the limit on memory",
-			       (long long)memory->swap.v);
+	if (memory->swap.v > 0 && change->container->state.vm_limit_bytes &&
+	    !vm_size_limit(change->wanted))
+		return shift_swap(change, memory->swap.v, err);
 	return 0;
 }
 
@@ -63,33 +66,20 @@ static int plan(struct change *change, struct err *err)
 {
 	if (container_load_spec(change->container, err) < 0)
 		return -err->code;
-	change->made.memory_bytes = change->container->state.vm_memory_bytes;
+	change->made = (struct vm_size){ .vcpus = change->container->state.vm_vcpus,
+					 .memory_bytes = change->container->state.vm_memory_bytes };
 	change->now = change->made;
 	return find_limits(change, err);
 }
 
-// The sum of memory and swap, which the spec has for the container, for the VM of now.
-static int shift_swap(const struct change *change, struct oci_memory *memory, struct err *err)
-{
-	struct cgroup_stats host = { 0 };
-
-	if (cgroup_stats(change->container->cgroup, change->container->arena, &host, err) < 0)
-		return -err->code;
-	if (__builtin_add_overflow(host.memory.limit_bytes, change->swap_extra, &memory->swap.v))
-		memory->swap.v = -1;
-	return 0;
-}
-
-// Processes of the guest are none of the host's, so their number isn't limited there.
 static int change_host(const struct change *change, struct err *err)
 {
 	struct arena *arena = change->container->arena;
 	struct oci_resources *host = arena_new(arena, struct oci_resources, 1);
 
 	*host = *vm_size_resources(change->wanted, &change->made, arena);
-	host->pids = NULL;
-	if (change->swap_alone && shift_swap(change, host->memory, err) < 0)
-		return -err->code;
+	if (change->host_swap)
+		host->memory->swap.v = change->host_swap;
 	return cgroup_update(change->container->cgroup, host, err);
 }
 
@@ -104,6 +94,20 @@ static int change_guest(const struct change *change, struct err *err)
 						   .payload = json.str,
 						   .len = (uint32_t)json.len };
 	return verbs_vm_ask(change->container, &request, PROTO_DONE, answer, err);
+}
+
+// For the next update: the guest isn't asked what its limit is.
+static void remember_limit(const struct change *change)
+{
+	struct container *container = change->container;
+	const uint64_t limit = vm_size_limit(change->wanted);
+	struct err err;
+
+	if (limit == 0 && change->limit == 0)
+		return;
+	container->state.vm_limit_bytes = limit;
+	if (container_save(container, &err) < 0)
+		log_warn("the new limit on memory is not recorded: %s", err.msg);
 }
 
 // ---- the balloon ----
@@ -132,20 +136,22 @@ static uint64_t now_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-// Asks for `target` bytes and waits for them, as long as there is progress. Returns in *given what the guest
-// has given of them.
+static uint64_t distance(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : b - a;
+}
+
+// Asks for `target` bytes and waits for them, as long as there is progress, and not for ever. Returns in *given
+// what the guest has given of them.
 static int inflate(const struct change *change, uint64_t target, uint64_t *given, struct err *err)
 {
 	struct proto_ballooned told = { 0 };
-	uint64_t last = UINT64_MAX, deadline = 0;
 	int ret = ask_balloon(change, target, &told, err);
+	struct patience patience = patience_begin(IDLE_MS, END_MS,
+						  distance(told.given_bytes, target), now_ms());
 
-	while (ret == 0 && told.driver && told.given_bytes != target) {
-		if (told.given_bytes != last)
-			deadline = now_ms() + PATIENCE_MS;
-		else if (now_ms() >= deadline)
-			break;
-		last = told.given_bytes;
+	while (ret == 0 && told.driver &&
+	       patience_goes_on(&patience, distance(told.given_bytes, target), now_ms())) {
 		usleep(LOOK_US);
 		ret = ask_balloon(change, PROTO_BALLOON_KEEP, &told, err);
 	}
@@ -176,7 +182,7 @@ static void resize(const struct change *change)
 	else if (given < target)
 		log_warn(
 			"the guest has given back %llu of %llu MiB: the rest stays in the VM's limit",
-			(unsigned long long)(given / MIB), (unsigned long long)(target / MIB));
+			(unsigned long long)(given >> 20), (unsigned long long)(target >> 20));
 	if (given > 0 && change->limit > 0 && follow(change, given, &err) < 0)
 		log_warn("the limit of the VM as a whole stays as it was: %s", err.msg);
 }
@@ -184,16 +190,9 @@ static void resize(const struct change *change)
 // More processor time than it can use harms nobody.
 static void check_vcpus(const struct change *change)
 {
-	const struct oci_cpu *cpu = change->wanted->cpu;
-	struct proto_ballooned told = { 0 };
-	struct err ignored;
-
-	if (!cpu || cpu->quota.v <= 0 ||
-	    ask_balloon(change, PROTO_BALLOON_KEEP, &told, &ignored) < 0)
-		return;
-	if ((uint64_t)cpu->quota.v > told.vcpus * (cpu->period.v ? cpu->period.v : PERIOD_US))
+	if (vm_size_busy_vcpus(change->wanted->cpu) > change->made.vcpus)
 		log_warn("linux.resources.cpu.quota: more than the VM's %u vCPUs can use",
-			 told.vcpus);
+			 change->made.vcpus);
 }
 
 int verbs_vm_update(struct container *container, const struct oci_resources *resources,
@@ -208,6 +207,7 @@ int verbs_vm_update(struct container *container, const struct oci_resources *res
 		cgroup_update_undo(container->cgroup);
 		return -err->code;
 	}
+	remember_limit(&change);
 	if (change.limit)
 		resize(&change);
 	check_vcpus(&change);

@@ -8,7 +8,9 @@
 
 #include <stdlib.h>
 
-// A VMM that is paused answers when it goes on, which may be never.
+#define ANSWER_MS \
+	60000 // a guest may be slow, but not hold a verb, and the container's lock, for ever
+
 static int is_paused(const struct container *container, struct err *err)
 {
 	return container->cgroup ? cgroup_frozen(container->cgroup, err) : 0;
@@ -18,7 +20,7 @@ static int is_paused(const struct container *container, struct err *err)
 static int ask_now(const struct container *container, const struct vm_client_request *request,
 		   uint32_t want, struct vm_client_answer *answer, struct err *err)
 {
-	scope_fd int sock = vm_client_connect(container->dirfd, err);
+	scope_fd int sock = vm_client_connect(container->dirfd, ANSWER_MS, err);
 	return sock < 0 ? sock : vm_client_ask(sock, request, want, answer, err);
 }
 
@@ -41,7 +43,7 @@ int verbs_vm_ask(const struct container *container, const struct vm_client_reque
 static int leave_signal(const struct container *container, const struct vm_client_request *request,
 			struct err *err)
 {
-	scope_fd int sock = vm_client_connect(container->dirfd, err);
+	scope_fd int sock = vm_client_connect(container->dirfd, ANSWER_MS, err);
 
 	return sock < 0 ? sock : vm_client_send(sock, request, err);
 }
@@ -95,7 +97,7 @@ int verbs_vm_watch_oom(const struct container *container, struct err *err)
 	const struct vm_client_request request = { .type = PROTO_WATCH };
 	struct vm_client_answer *answer = arena_new(container->arena, struct vm_client_answer, 1);
 	int ret = is_paused(container, err);
-	scope_fd int sock = ret < 0 ? ret : vm_client_connect(container->dirfd, err);
+	scope_fd int sock = ret < 0 ? ret : vm_client_connect(container->dirfd, ANSWER_MS, err);
 
 	if (sock < 0)
 		return sock;
@@ -134,60 +136,30 @@ void verbs_vm_recall(struct container *container)
 		state->error = journal->error;
 }
 
-// Adds what the guest tells of its processes with pids after `*after`, which becomes the last one's; 0 when there
-// are no more. The client has checked it.
-static int add_processes(const struct container *container, struct arena *arena, uint32_t *after,
-			 struct text *rows, struct err *err)
-{
-	const struct proto_table table = { .after = *after };
-	const struct vm_client_request request = { .type = PROTO_TABLE,
-						   .payload = &table,
-						   .len = sizeof(table) };
-	struct vm_client_answer *answer = arena_new(arena, struct vm_client_answer, 1);
-	struct proto_process process;
-	const char *command;
-	int ret = verbs_vm_ask(container, &request, PROTO_PROCESSES, answer, err);
-
-	if (ret < 0)
-		return ret;
-	const uint32_t before = *after;
-	*after = 0;
-	for (size_t at = 0, n; at < answer->header.len; at += n) {
-		n = proto_process_read(answer->payload + at, answer->header.len - at, &process,
-				       &command);
-		if (process.pid <= before)
-			return err_set(err, EPROTO, "the guest tells of its processes twice");
-		const struct process_row row = {
-			.pid = process.pid,
-			.ppid = process.ppid,
-			.uid = process.uid,
-			.tty = process.tty,
-			.age_ms = process.age_ms,
-			.cpu_ms = process.cpu_ms,
-			.command = arena_strndup(arena, command, process.command_len),
-		};
-		text_add(rows, (const char *)&row, sizeof(row));
-		*after = process.pid;
-	}
-	return 0;
-}
-
 int verbs_vm_processes(const struct container *container, struct arena *arena,
 		       struct process_row **rows, size_t *n, struct err *err)
 {
-	scope_text struct text bytes = { 0 };
-	uint32_t after = 0;
+	scope_process_rows struct process_rows told = { 0 };
+	struct vm_client_answer *answer = arena_new(arena, struct vm_client_answer, 1);
+	int ret;
 
 	do {
-		int ret = add_processes(container, arena, &after, &bytes, err);
+		const struct proto_table table = { .after = told.last };
+		const struct vm_client_request request = { .type = PROTO_TABLE,
+							   .payload = &table,
+							   .len = sizeof(table) };
 
-		if (ret < 0)
-			return ret;
-	} while (after);
-	*n = bytes.len / sizeof(**rows);
+		ret = verbs_vm_ask(container, &request, PROTO_PROCESSES, answer, err);
+		if (ret == 0)
+			ret = process_rows_take(&told, answer->payload, answer->header.len, arena,
+						err);
+	} while (ret > 0);
+	if (ret < 0)
+		return ret;
+	*n = told.n;
 	*rows = arena_new(arena, struct process_row, *n);
 	if (*n)
-		memcpy(*rows, bytes.str, bytes.len);
+		memcpy(*rows, told.bytes.str, told.bytes.len);
 	return 0;
 }
 
@@ -196,9 +168,14 @@ int verbs_vm_stats(const struct container *container, struct arena *arena,
 {
 	const struct vm_client_request request = { .type = PROTO_STATS };
 	struct vm_client_answer *answer = arena_new(arena, struct vm_client_answer, 1);
-	int ret = verbs_vm_ask(container, &request, PROTO_FIGURES, answer, err);
+	int ret = is_paused(container, err);
 
-	if (ret < 0)
+	if (ret == 0)
+		ret = ask_now(container, &request, PROTO_FIGURES, answer, err);
+	// It may have been paused just then.
+	if (ret == -ETIMEDOUT && is_paused(container, err) > 0)
+		ret = 1;
+	if (ret != 0)
 		return ret;
 	return cgroup_stats_unpack(answer->payload, answer->header.len, arena, stats, err);
 }

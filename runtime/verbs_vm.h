@@ -1,6 +1,7 @@
 // verbs_vm: what verbs ask of the VMM of a container in VM mode: struct payload_verbs (runtime/payload.h).
 //
-// A VMM that is paused answers when it goes on, which may be never: all but signals are refused then.
+// A VMM that is paused answers when it goes on, which may be never: all that waits for an answer is refused then.
+// Otherwise it has a minute, after which it is -ETIMEDOUT.
 #pragma once
 
 #include "base/arena.h"
@@ -32,6 +33,7 @@ int verbs_vm_hear_oom(int fd, struct err *err);
 
 // From its journal (vm-mode/journal.h).
 void verbs_vm_recall(struct container *container);
+
 int verbs_vm_processes(const struct container *container, struct arena *arena,
 		       struct process_row **rows, size_t *n, struct err *err);
 int verbs_vm_stats(const struct container *container, struct arena *arena,
@@ -42,6 +44,6 @@ int verbs_vm_stats(const struct container *container, struct arena *arena,
 // -EBUSY: it is paused.
 int verbs_vm_require_unpaused(const struct container *container, struct err *err);
 
-// Connects, asks for an answer of type `want`, and closes. -EBUSY: it is paused.
+// Connects, asks for an answer of type `want`, and closes. -EBUSY: it is paused; -ETIMEDOUT: it doesn't answer.
 int verbs_vm_ask(const struct container *container, const struct vm_client_request *request,
 		 uint32_t want, struct vm_client_answer *answer, struct err *err);

@@ -1,24 +1,30 @@
 #include "vm-mode/size.h"
 
 #include "base/str.h"
+#include "vm-mode/fs/fs.h"
 #include "vm-mode/machine/layout.h"
+#include "vm-mode/split.h"
 
 #define MIB		 (UINT64_C(1) << 20)
 #define PERIOD_US	 100000 // the kernel's default
-#define CPUS_DEFAULT_MAX 8	// each vCPU costs at boot, and most programs have no use for more
+#define WINDOW_MAX	 (UINT64_C(4) << 30)
+#define PAGE_SIZE	 4096
+#define PAGE_STRUCT	 64 // `struct page`, which the guest's kernel has for each page
+#define CPUS_DEFAULT_MAX 8  // each vCPU costs at boot, and most programs have no use for more
+
+uint64_t vm_size_busy_vcpus(const struct oci_cpu *cpu)
+{
+	if (!cpu || cpu->quota.v <= 0)
+		return 0;
+	return ((uint64_t)cpu->quota.v - 1) / (cpu->period.v ? cpu->period.v : PERIOD_US) + 1;
+}
 
 static unsigned int vcpus_of(const struct oci_resources *resources, unsigned int usual,
 			     unsigned int cpus)
 {
-	const struct oci_cpu *cpu = resources ? resources->cpu : NULL;
-	uint64_t wanted = usual ? usual : CPUS_DEFAULT_MAX;
+	const uint64_t busy = vm_size_busy_vcpus(resources ? resources->cpu : NULL);
+	uint64_t wanted = busy ? busy : usual ? usual : CPUS_DEFAULT_MAX;
 
-	if (cpu && cpu->quota.set && cpu->quota.v > 0) {
-		const uint64_t period = cpu->period.set && cpu->period.v ? cpu->period.v :
-									   PERIOD_US;
-
-		wanted = ((uint64_t)cpu->quota.v - 1) / period + 1;
-	}
 	if (wanted > cpus)
 		wanted = cpus;
 	if (wanted > LAYOUT_VCPUS_MAX)
@@ -32,27 +38,66 @@ static uint64_t whole_mib(uint64_t bytes)
 	return bytes < VM_MEMORY_MIN_BYTES ? VM_MEMORY_MIN_BYTES : bytes;
 }
 
-// What a machine of so much memory has for its container.
+uint64_t vm_size_window(uint64_t memory_bytes)
+{
+	const uint64_t bytes = memory_bytes / 2;
+
+	return bytes < WINDOW_MAX ? bytes & ~(FS_WINDOW_SLOT - 1) : WINDOW_MAX;
+}
+
+// What the guest's kernel takes of so much memory: for itself, and for the pages of RAM and window.
+static uint64_t kernel_part(uint64_t memory_bytes)
+{
+	return VM_GUEST_OVERHEAD_BYTES +
+	       (memory_bytes + vm_size_window(memory_bytes)) / PAGE_SIZE * PAGE_STRUCT;
+}
+
+// What is left for the container.
 static uint64_t container_part(uint64_t memory_bytes)
 {
-	return memory_bytes - memory_bytes / VM_MAP_PARTS_FULL * VM_MAP_PARTS -
-	       VM_GUEST_OVERHEAD_BYTES;
+	return memory_bytes - kernel_part(memory_bytes);
+}
+
+// More than any machine can have, as the largest number, is no limit.
+static bool is_endless(uint64_t limit)
+{
+	return limit > container_part(LAYOUT_MEMORY_MAX);
+}
+
+// The least memory that leaves so much for the container.
+static uint64_t memory_for(uint64_t limit)
+{
+	uint64_t bytes = 0, more = whole_mib(limit);
+
+	while (more > bytes) {
+		bytes = more;
+		more = whole_mib(limit + kernel_part(bytes));
+	}
+	return bytes;
+}
+
+uint64_t vm_size_limit(const struct oci_resources *resources)
+{
+	uint64_t limit = 0;
+
+	if (!resources)
+		return 0;
+	if (resources->memory && resources->memory->limit.v > 0)
+		limit = (uint64_t)resources->memory->limit.v;
+	// The file is written last. What is no number of bytes there, as `max`, counts for nothing.
+	for (size_t i = 0; i < resources->unified.n; i++)
+		if (str_eq(resources->unified.v[i].key, "memory.max"))
+			str_to_u64(resources->unified.v[i].value, &limit);
+	return limit < INT64_MAX ? limit : INT64_MAX;
 }
 
 static uint64_t memory_of(const struct oci_resources *resources, uint64_t usual)
 {
-	const struct oci_memory *memory = resources ? resources->memory : NULL;
-	uint64_t bytes = usual ? usual : VM_MEMORY_DEFAULT_BYTES;
+	const uint64_t limit = vm_size_limit(resources);
 
-	// Even a limit of nothing but the largest number means none.
-	if (memory && memory->limit.set && memory->limit.v > 0 &&
-	    (uint64_t)memory->limit.v <= container_part(LAYOUT_MEMORY_MAX)) {
-		const uint64_t parts = VM_MAP_PARTS_FULL - VM_MAP_PARTS;
-
-		bytes = (uint64_t)memory->limit.v + VM_GUEST_OVERHEAD_BYTES;
-		bytes = (bytes + parts - 1) / parts * VM_MAP_PARTS_FULL;
-	}
-	return whole_mib(bytes);
+	if (limit > 0 && !is_endless(limit))
+		return memory_for(limit);
+	return whole_mib(usual ? usual : VM_MEMORY_DEFAULT_BYTES);
 }
 
 int vm_size_of(const struct oci_spec *spec, const struct vm_size *usual, unsigned int cpus,
@@ -85,17 +130,15 @@ int vm_size_of(const struct oci_spec *spec, const struct vm_size *usual, unsigne
 int vm_size_resize(const struct oci_spec *spec, const struct vm_size *made, int64_t limit,
 		   struct vm_size *size, struct err *err)
 {
-	const struct oci_resources *resources = spec->linux->resources;
+	const uint64_t first = vm_size_limit(spec->linux->resources);
 	// What it was made for stays good, also where vm.hwConfig left no room for the kernel.
 	uint64_t most = container_part(made->memory_bytes);
 	const uint64_t kernel_bytes = made->memory_bytes - most;
 
-	if (resources && resources->memory && resources->memory->limit.v > 0 &&
-	    (uint64_t)resources->memory->limit.v > most &&
-	    (uint64_t)resources->memory->limit.v <= made->memory_bytes)
-		most = (uint64_t)resources->memory->limit.v;
+	if (first > most && first <= made->memory_bytes)
+		most = first;
 	*size = *made;
-	if (limit < 0)
+	if (limit < 0 || is_endless((uint64_t)limit))
 		return 0;
 	if ((uint64_t)limit > most)
 		return err_set(
@@ -109,27 +152,37 @@ int vm_size_resize(const struct oci_spec *spec, const struct vm_size *made, int6
 	return 0;
 }
 
-static struct oci_memory *host_memory(const struct oci_memory *memory, const struct vm_size *size,
-				      struct arena *arena)
+int vm_size_swap(int64_t swap, uint64_t limit, uint64_t host_limit, int64_t *host_swap,
+		 struct err *err)
 {
-	struct oci_memory *host = arena_new(arena, struct oci_memory, 1);
-	const int64_t whole = (int64_t)(size->memory_bytes + VM_HOST_OVERHEAD_BYTES);
-
-	*host = *memory;
-	if (memory->limit.set && memory->limit.v > 0)
-		host->limit.v = whole;
-	// Of swap the host's cgroup may use as much as before; what is too much to say is no limit.
-	if (memory->swap.set && memory->swap.v > 0 && memory->limit.set && memory->limit.v > 0 &&
-	    __builtin_add_overflow(memory->swap.v - memory->limit.v, whole, &host->swap.v))
-		host->swap.v = -1;
-	return host;
+	if ((uint64_t)swap < limit)
+		return err_set(err, EINVAL,
+			       "linux.resources.memory.swap: %lld is less than the limit on memory",
+			       (long long)swap);
+	if (__builtin_add_overflow(host_limit, (uint64_t)swap - limit, host_swap))
+		*host_swap = -1;
+	return 0;
 }
 
-// Amounts of the container's own, which would be too small for the VM.
-static bool is_for_guest(const char *file)
+static struct oci_memory *host_memory(const struct oci_resources *resources,
+				      const struct vm_size *size, struct arena *arena)
 {
-	return str_starts(file, "pids.") ||
-	       (str_starts(file, "memory.") && !str_starts(file, "memory.swap."));
+	const int64_t limit = (int64_t)vm_size_limit(resources);
+	const int64_t whole = (int64_t)(size->memory_bytes + VM_HOST_OVERHEAD_BYTES);
+
+	if (!resources->memory && limit == 0)
+		return NULL;
+	struct oci_memory *host = arena_new(arena, struct oci_memory, 1);
+	if (resources->memory)
+		*host = *resources->memory;
+	if (limit == 0)
+		return host;
+	// Of swap the host's cgroup may use as much as before; what is too much to say is no limit.
+	if (host->swap.v > 0 && __builtin_add_overflow(host->swap.v - limit, whole, &host->swap.v))
+		host->swap.v = -1;
+	host->limit.set = true;
+	host->limit.v = whole;
+	return host;
 }
 
 const struct oci_resources *vm_size_resources(const struct oci_resources *resources,
@@ -140,12 +193,11 @@ const struct oci_resources *vm_size_resources(const struct oci_resources *resour
 	struct oci_resources *host = arena_new(arena, struct oci_resources, 1);
 
 	*host = *resources;
-	if (resources->memory)
-		host->memory = host_memory(resources->memory, size, arena);
+	host->memory = host_memory(resources, size, arena);
 	host->unified.v = arena_new(arena, struct oci_pair, resources->unified.n);
 	host->unified.n = 0;
 	for (size_t i = 0; i < resources->unified.n; i++)
-		if (!is_for_guest(resources->unified.v[i].key))
+		if (vm_split_file(resources->unified.v[i].key).host)
 			host->unified.v[host->unified.n++] = resources->unified.v[i];
 	if (resources->pids && resources->pids->limit.set && resources->pids->limit.v > 0) {
 		host->pids = arena_new(arena, struct oci_pids, 1);

@@ -380,15 +380,29 @@ const struct oci_process *vm_split_process(const struct oci_process *process, st
 	return guest;
 }
 
-// Files of cgroup v2 that say nothing of the host's hardware.
-static bool is_guest_file(const char *file)
+struct vm_split_owner vm_split_file(const char *file)
 {
-	static const char *const prefixes[] = { "cgroup.", "cpu.", "memory.", "pids." };
+	static const struct {
+		const char *prefix;
+		struct vm_split_owner owner;
+	} rows[] = {
+		// The guest has no swap of its own.
+		{ "memory.swap.", { .host = true } },
+		{ "memory.zswap.", { .host = true } },
+		// The guest has no memory but what the host leaves it.
+		{ "memory.low", { .guest = true, .host = true } },
+		{ "memory.min", { .guest = true, .host = true } },
+		{ "memory.", { .guest = true } },
+		{ "pids.", { .guest = true } },
+		{ "cpu.", { .guest = true, .host = true } },
+		{ "cgroup.", { .guest = true, .host = true } },
+		{ "", { .host = true } },
+	};
+	size_t i = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
-		if (str_starts(file, prefixes[i]))
-			return true;
-	return false;
+	while (!str_starts(file, rows[i].prefix))
+		i++;
+	return rows[i].owner;
 }
 
 const struct oci_resources *vm_split_resources(const struct oci_resources *resources,
@@ -417,8 +431,7 @@ const struct oci_resources *vm_split_resources(const struct oci_resources *resou
 	}
 	guest->unified.v = arena_new(arena, struct oci_pair, resources->unified.n);
 	for (size_t i = 0; i < resources->unified.n; i++)
-		if (is_guest_file(resources->unified.v[i].key) &&
-		    !str_starts(resources->unified.v[i].key, "memory.swap."))
+		if (vm_split_file(resources->unified.v[i].key).guest)
 			guest->unified.v[guest->unified.n++] = resources->unified.v[i];
 	return guest;
 }

@@ -12,9 +12,10 @@
 // (`own_sources` in rootfs/rootfs.h), to the same place. Bind mounts of the host's /proc, /sys,
 // /sys/fs/cgroup, /dev/pts and /dev/mqueue are the guest's own file systems of these kinds.
 //
-// Limits stand in both cgroups, but for those that name the host's hardware (cpuset, block devices,
-// huge pages, RDMA, networks' classes), which are the host's alone. User and network namespace are
-// the host's alone, too: files appear with the container's ids, and the guest's network is the
+// Limits on time, and what is promised of memory, stand in both cgroups. The container's own amounts of memory and
+// processes are the guest's; the host's cgroup has room for the VM around them (vm-mode/size.h). What names the
+// host's hardware (swap, cpuset, block devices, huge pages, RDMA, networks' classes) is the host's alone. User and
+// network namespace are the host's alone, too: files appear with the container's ids, and the guest's network is the
 // container's.
 //
 // docs/vm-mode.md, "How a spec is divided"; config.md, config-linux.md.
@@ -24,6 +25,8 @@
 #include "base/err.h"
 #include "oci-spec/types.h"
 
+#include <stdbool.h>
+
 // linux.cgroupsPath of the guest's part.
 #define VM_SPLIT_CGROUP "/container"
 
@@ -32,6 +35,12 @@
 // it, and of those it has what is the host's. -ENOTSUP, naming the field: what can't reach a guest.
 int vm_split(const struct oci_spec *spec, struct arena *arena, const struct oci_spec **host,
 	     const struct oci_spec **guest, struct err *err);
+
+// Whose is a file of cgroup v2 that a spec names (linux.resources.unified)?
+struct vm_split_owner {
+	bool guest, host;
+};
+struct vm_split_owner vm_split_file(const char *file);
 
 // The guest's part of limits that come later (`update`). NULL gives NULL.
 const struct oci_resources *vm_split_resources(const struct oci_resources *resources,

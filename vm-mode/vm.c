@@ -14,6 +14,7 @@
 #include "vm-mode/journal.h"
 #include "vm-mode/machine/machine.h"
 #include "vm-mode/sandbox.h"
+#include "vm-mode/size.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -31,10 +32,6 @@
 #define HELLO_TIMEOUT_MS 60000
 // All it does after that is to mount, and to make a process.
 #define READY_TIMEOUT_MS 120000
-
-// The guest keeps a `struct page` for each page of the window: 1/64 of its size.
-#define WINDOW_PART 2 // of the memory
-#define WINDOW_MAX  (UINT64_C(4) << 30)
 
 // Nobody else writes to the root.
 #define CACHE_SECONDS 3600
@@ -164,7 +161,6 @@ static void on_balloon(void *user, uint64_t target, struct proto_ballooned *answ
 	*answer = (struct proto_ballooned){
 		.target_bytes = balloon_target(vm->balloon),
 		.given_bytes = balloon_actual(vm->balloon),
-		.vcpus = vm->config.vcpus,
 		.driver = vm->balloon->started,
 	};
 }
@@ -176,15 +172,6 @@ static const struct session_events events = {
 };
 
 // ---- making it ----
-
-static uint64_t window_bytes(uint64_t memory_bytes)
-{
-	uint64_t bytes = memory_bytes / WINDOW_PART;
-
-	if (bytes > WINDOW_MAX)
-		bytes = WINDOW_MAX;
-	return bytes & ~(FS_WINDOW_SLOT - 1);
-}
 
 static int add_root(struct vm *vm, struct err *err)
 {
@@ -269,7 +256,7 @@ static int open_session(struct vm *vm, struct err *err)
 
 static int build(struct vm *vm, struct err *err)
 {
-	if (fs_window_create(&vm->window, window_bytes(vm->config.memory_bytes), err) < 0)
+	if (fs_window_create(&vm->window, vm_size_window(vm->config.memory_bytes), err) < 0)
 		return -err->code;
 	const struct machine_config machine = {
 		.kvm_fd = vm->config.fds[VM_FD_KVM],

@@ -3,6 +3,7 @@
 // One JSON object a line, in the form that runc gave engines: {"type": "stats"|"oom", "id": ID,
 // "data": {…}}.
 
+#include "base/log.h"
 #include "base/scope.h"
 #include "base/str.h"
 #include "runtime/container.h"
@@ -178,17 +179,18 @@ static int parse_interval(const char *text, int *ms, struct err *err)
 	return 0;
 }
 
+// 1: there are none of a VM that is paused.
 static int print_stats(const struct container *container, struct err *err)
 {
 	const struct payload_verbs *verbs = payload_verbs_of(container);
 	scope_arena struct arena arena = { 0 };
 	struct cgroup_stats stats = { 0 };
+	int ret = verbs->stats ? verbs->stats(container, &arena, &stats, err) :
+				 cgroup_stats(container->cgroup, &arena, &stats, err);
 
-	if (verbs->stats ? verbs->stats(container, &arena, &stats, err) < 0 :
-			   cgroup_stats(container->cgroup, &arena, &stats, err) < 0)
-		return -err->code;
-	print_event("stats", container->state.id, &stats);
-	return 0;
+	if (ret == 0)
+		print_event("stats", container->state.id, &stats);
+	return ret;
 }
 
 // What is watched, by its place.
@@ -206,6 +208,8 @@ static int hear_oom(struct pollfd *fds, struct cgroup_oom *oom, const struct pay
 	if (struck >= 0)
 		return struck;
 	// With the guest the init goes, too, which is told of.
+	if (struck != -ECONNRESET)
+		log_warn("out of memory in the guest is not told of any more: %s", err->msg);
 	fds[GUEST].fd = -1;
 	return 0;
 }
@@ -242,8 +246,8 @@ static int watch(const struct container *container, int interval_ms, struct err 
 			print_event("oom", container->state.id, NULL);
 		else if (ready == 0)
 			ret = print_stats(container, err);
-		// There are none of a VM that is paused, or about to end.
-		if (ret == -EBUSY || (ret < 0 && poll(fds, 1, ENDING_MS) == 1))
+		// There are none of a VM that is about to end.
+		if (ret < 0 && poll(fds, 1, ENDING_MS) == 1)
 			ret = 0;
 		ret = ret > 0 ? 0 : ret;
 	}
@@ -268,7 +272,10 @@ static int run(const struct runtime *rt, const void *untyped, const struct optio
 	if (!container.cgroup)
 		return err_set(err, ENOTSUP, "container %s has no cgroup, which events needs",
 			       rest->argv[0]);
-	return settings->stats ? print_stats(&container, err) : watch(&container, interval_ms, err);
+	if (!settings->stats)
+		return watch(&container, interval_ms, err);
+	int ret = print_stats(&container, err);
+	return ret > 0 ? err_set(err, EBUSY, "the container is paused") : ret;
 }
 
 const struct verb verb_events = {

@@ -19,6 +19,8 @@ static const struct container_state sample = {
 	.owner = "root",
 	.mode = "vm",
 	.vm_memory_bytes = 1 << 28,
+	.vm_vcpus = 3,
+	.vm_limit_bytes = 1 << 27,
 	.init = { .pid = 42, .start_time = UINT64_MAX },
 	.cgroup_driver = "cgroupfs",
 	.cgroup_paths = { .v = paths, .n = 2 },
@@ -27,7 +29,7 @@ static const struct container_state sample = {
 
 static const char record[] =
 	"{'id':'c','bundle':'/b','rootfs':'/b/rootfs','created':'2025-01-02T03:04:05Z',"
-	"'owner':'root','mode':'vm','vmMemory':268435456,'init':{'pid':42,'startTime':18446744073709551615},"
+	"'owner':'root','mode':'vm','vmMemory':268435456,'vmVcpus':3,'vmLimit':134217728,'init':{'pid':42,'startTime':18446744073709551615},"
 	"'cgroupDriver':'cgroupfs','cgroupPaths':['memory:/sys/fs/cgroup/memory/c',"
 	"':/sys/fs/cgroup/c'],'annotations':{'k':'v'}}";
 

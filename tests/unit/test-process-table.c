@@ -2,12 +2,14 @@
 #include "base/scope.h"
 #include "runtime/process_table.h"
 #include "tests/unit/tap.h"
+#include "vm-mode/proto/figures.h"
 
 #include <stdlib.h>
 #include <sys/sysmacros.h>
 
 #define NOW 1750000000 // 2025-06-15, 15:06:40 UTC
 
+static struct arena arena;
 static struct err err;
 
 static const struct process_row rows[] = {
@@ -55,6 +57,9 @@ static void test_refusals(void)
 {
 	is_str(table("aux", NULL, NULL),
 	       "ps of a guest: option `aux`: only -e, -A, -f and -o are known");
+	is_str(table("", NULL, NULL), "ps of a guest: option ``: only -e, -A, -f and -o are known");
+	is_str(table("-", NULL, NULL),
+	       "ps of a guest: option `-`: only -e, -A, -f and -o are known");
 	is_str(table("-x", NULL, NULL),
 	       "ps of a guest: option `-x`: only -e, -A, -f and -o are known");
 	is_str(table("-efx", NULL, NULL),
@@ -67,10 +72,61 @@ static void test_refusals(void)
 	       "ps of a guest: too many columns");
 }
 
+// An answer of `n` processes with pids from `first` on, and commands of `len` bytes.
+static int take(struct process_rows *told, uint32_t first, size_t n, size_t len)
+{
+	static char command[PROTO_COMMAND_MAX];
+	scope_text struct text answer = { 0 };
+
+	memset(command, 'x', sizeof(command));
+	for (size_t i = 0; i < n; i++) {
+		const struct proto_process process = { .pid = first + (uint32_t)i, .uid = 7 };
+
+		proto_process_add(&answer, &process, command, len);
+	}
+	return process_rows_take(told, answer.str, answer.len, &arena, &err);
+}
+
+static void test_rows(void)
+{
+	scope_process_rows struct process_rows told = { 0 };
+
+	is_int(take(&told, 1, 2, 3), 1);
+	is_int(take(&told, 9, 1, 0), 1);
+	is_int(take(&told, 0, 0, 0), 0);
+	const struct process_row *row = (const void *)told.bytes.str;
+	ok(told.n == 3 && told.last == 9 && row[1].pid == 2 && row[2].pid == 9 && row[2].uid == 7,
+	   "three of two answers");
+	is_str(row[1].command, "xxx");
+	is_int(take(&told, 9, 1, 0), -EPROTO);
+	is_str(err.msg, "the guest tells of its processes twice");
+	is_int(take(&told, 2, 20, 0), -EPROTO);
+}
+
+// A guest that never comes to an end.
+static void test_too_many(void)
+{
+	scope_process_rows struct process_rows told = { 0 };
+	scope_process_rows struct process_rows talkative = { 0 };
+	const uint32_t commands = PROCESS_COMMANDS_MAX_BYTES / PROTO_COMMAND_MAX;
+	int ret = 1;
+
+	for (uint32_t pid = 1; ret > 0 && pid <= PROCESS_ROWS_MAX; pid += 16)
+		ret = take(&told, pid, 16, 0);
+	ok(ret == 1 && told.n == PROCESS_ROWS_MAX, "as many as may be");
+	is_int(take(&told, told.last + 1, 1, 0), -E2BIG);
+	is_str(err.msg, "the guest tells of too many processes");
+	is_int(take(&talkative, 1, commands, PROTO_COMMAND_MAX), 1);
+	is_int(take(&talkative, talkative.last + 1, 1, 1), -E2BIG);
+}
+
 int main(void)
 {
 	setenv("TZ", "UTC", 1);
+	test_rows();
+	test_too_many();
 	test_columns();
 	test_refusals();
+	arena_free(&arena);
 	return done();
 }

@@ -29,9 +29,9 @@ static void on_balloon(void *user, uint64_t target, struct proto_ballooned *told
 
 	if (target != PROTO_BALLOON_KEEP)
 		*set = target;
-	*told = (struct proto_ballooned){
-		.target_bytes = *set, .given_bytes = *set / 2, .vcpus = 3, .driver = 1
-	};
+	*told = (struct proto_ballooned){ .target_bytes = *set,
+					  .given_bytes = *set / 2,
+					  .driver = 1 };
 }
 
 static void begin_as(uid_t owner)
@@ -73,7 +73,7 @@ static void end(void)
 
 static int connect_client(void)
 {
-	int sock = vm_client_connect(dirfd, &err);
+	int sock = vm_client_connect(dirfd, 0, &err);
 
 	agent_pump(&agent);
 	return sock;
@@ -160,7 +160,7 @@ static void test_balloon(void)
 		is_int(hear(sock), 0);
 		is_int(answer.header.type, PROTO_BALLOONED);
 	}
-	ok(told->target_bytes == 4096 && told->given_bytes == 2048 && told->vcpus == 3,
+	ok(told->target_bytes == 4096 && told->given_bytes == 2048 && told->driver == 1,
 	   "the target is set once, and then stays");
 	ok(!agent_next(&agent), "the agent hears nothing of it");
 	ask(sock, PROTO_BALLOON, NULL, 0);
@@ -425,7 +425,7 @@ static void test_end(void)
 	is_int(hear(sock), -EBUSY);
 	close(sock);
 	end();
-	is_int(vm_client_connect(AT_FDCWD, &err), -ENOENT);
+	is_int(vm_client_connect(AT_FDCWD, 0, &err), -ENOENT);
 }
 
 // The guest's out-of-memory killer: told to who watches, to nobody else, and not to who has gone.
@@ -462,6 +462,29 @@ static void test_oom(void)
 	end();
 }
 
+// One that is stopped, and one whose guest never answers.
+static void test_silence(void)
+{
+	const struct vm_client_request ps = { .type = PROTO_PS };
+	int socks[256], n = 0, refused;
+
+	begin();
+	int sock = vm_client_connect(dirfd, 1, &err);
+	is_int(vm_client_ask(sock, &ps, PROTO_PIDS, &answer, &err), -ETIMEDOUT);
+	is_str(err.msg, "the virtual machine does not answer");
+	agent_pump(&agent);
+	ok(agent_gets(&agent, PROTO_PS), "the agent was asked");
+	is_int(vm_client_receive(sock, &answer, &err), -ETIMEDOUT);
+	close(sock);
+	// Nobody is taken in any more.
+	while (n < 256 && (refused = vm_client_connect(dirfd, 1, &err)) >= 0)
+		socks[n++] = refused;
+	is_int(refused, -ETIMEDOUT);
+	while (n > 0)
+		close(socks[--n]);
+	end();
+}
+
 int main(void)
 {
 	test_questions();
@@ -474,6 +497,7 @@ int main(void)
 	test_clients_are_bounded();
 	test_strangers();
 	test_oom();
+	test_silence();
 	test_end();
 	return done();
 }

@@ -55,6 +55,10 @@ static void test_vcpus(void)
 	is_int(vcpus(1200000, 100000, 4), 4);
 	is_int(vcpus(INT64_MAX, 1, 1024), LAYOUT_VCPUS_MAX);
 	is_int(vcpus(0, 0, 0), 1);
+	const struct oci_cpu cpu = { .quota.v = 100001 }, none = { .quota.v = -1 };
+	is_int((long long)vm_size_busy_vcpus(&cpu), 2);
+	is_int((long long)vm_size_busy_vcpus(&none), 0);
+	is_int((long long)vm_size_busy_vcpus(NULL), 0);
 }
 
 static void test_memory(void)
@@ -63,15 +67,29 @@ static void test_memory(void)
 	is_int((long long)size.memory_bytes, VM_MEMORY_DEFAULT_BYTES);
 	is_int(memory_mib(-1), 1024);
 	is_int(memory_mib(256 * (int64_t)MIB), (256 + 64) * 128 / 125 + 1);
+	is_int(memory_mib(8000 * (int64_t)MIB - 64 * (int64_t)MIB), 8192);
 	is_int(memory_mib(186 * (int64_t)MIB), 256);
 	is_int(memory_mib(186 * (int64_t)MIB + 1), 256 + 1);
 	is_int(memory_mib(1), 128);
 	is_int(memory_mib(INT64_MAX), 1024);
 	is_int(memory_mib(INT64_MAX & ~INT64_C(4095)), 1024);
 	// The most that fits, and one more.
-	const int64_t most = (int64_t)(LAYOUT_MEMORY_MAX / 128 * 125 - VM_GUEST_OVERHEAD_BYTES);
+	const int64_t most = (int64_t)(LAYOUT_MEMORY_MAX -
+				       (LAYOUT_MEMORY_MAX + (UINT64_C(4) << 30)) / 64 -
+				       VM_GUEST_OVERHEAD_BYTES);
 	is_int(memory_mib(most), LAYOUT_MEMORY_MAX / MIB);
 	is_int(memory_mib(most + 1), 1024);
+}
+
+// The window, and what the guest's kernel has to keep of it, stop growing.
+static void test_window(void)
+{
+	is_int((long long)vm_size_window(1024 * MIB), 512 * MIB);
+	is_int((long long)vm_size_window(131 * MIB), 64 * MIB);
+	is_int((long long)vm_size_window(8192 * MIB), 4096 * MIB);
+	is_int((long long)vm_size_window(8198 * MIB), 4096 * MIB);
+	is_int((long long)vm_size_window(LAYOUT_MEMORY_MAX), 4096 * MIB);
+	is_int((long long)memory_mib(16384 * (int64_t)MIB), (16384 + 64 + 64) * 64 / 63 + 1);
 }
 
 static int hardware(uint32_t vcpus_wanted, uint64_t memory)
@@ -139,17 +157,51 @@ static void test_host(void)
 static void test_unified(void)
 {
 	static char names[][16] = { "memory.high", "memory.swap.max", "pids.max", "cpu.weight",
-				    "memory.max" };
+				    "memory.max",  "memory.low",      "io.max" };
 	struct oci_pair files[ARRAY_SIZE(names)] = { 0 };
 	const struct oci_resources resources = { .unified = { .v = files,
 							      .n = ARRAY_SIZE(files) } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		files[i].key = names[i];
+		files[i] = (struct oci_pair){ .key = names[i], .value = (char *)"1" };
 	const struct oci_resources *host = vm_size_resources(&resources, &size, &arena);
-	is_int((long long)host->unified.n, 2);
+	is_int((long long)host->unified.n, 4);
 	is_str(host->unified.v[0].key, "memory.swap.max");
 	is_str(host->unified.v[1].key, "cpu.weight");
+	is_str(host->unified.v[2].key, "memory.low");
+	is_str(host->unified.v[3].key, "io.max");
+}
+
+static const struct oci_memory *on_host;
+
+// A limit as a file.
+static uint64_t limit_of(const char *max, int64_t limit)
+{
+	struct oci_memory memory = { .limit = { .set = limit != 0, .v = limit } };
+	struct oci_pair file = { .key = (char *)"memory.max", .value = (char *)max };
+	const struct oci_resources resources = { .memory = limit ? &memory : NULL,
+						 .unified = { .v = &file, .n = 1 } };
+
+	is_int(size_of(&resources, NULL, 1), 0);
+	on_host = vm_size_resources(&resources, &size, &arena)->memory;
+	return vm_size_limit(&resources);
+}
+
+static void test_limit(void)
+{
+	is_int((long long)vm_size_limit(NULL), 0);
+	is_int((long long)limit_of("268435456", 0), 256 * MIB);
+	is_int((long long)size.memory_bytes, 328 * MIB);
+	is_int(on_host->limit.v, (328 + 64) * (int64_t)MIB);
+	is_int((long long)limit_of("268435456", 1), 256 * MIB);
+	is_int((long long)limit_of("max", 0), 0);
+	ok(!on_host, "no limit on the host either");
+	is_int((long long)size.memory_bytes, 1024 * MIB);
+	is_int((long long)limit_of("max", 256 * (int64_t)MIB), 256 * MIB);
+	is_int((long long)limit_of("256M", 0), 0);
+	is_int((long long)limit_of("18446744073709551615", 0), INT64_MAX);
+	is_int((long long)size.memory_bytes, 1024 * MIB);
+	is_int((long long)limit_of("max", -1), 0);
 }
 
 // A VM made with `made` MiB for a container of `limit` MiB (0: no limit), brought to `wanted` MiB (-1: no
@@ -187,7 +239,30 @@ static void test_resize(void)
 	is_int(resized(512, 500, 510), -EINVAL);
 	is_int(resized(512, 600, 436), 512);
 	is_int(resized(512, 600, 437), -EINVAL);
-	is_int(resized(512, 600, INT64_MAX / (int64_t)MIB), -EINVAL);
+	is_int(resized(512, 600, LAYOUT_MEMORY_MAX / 2 / (int64_t)MIB), -EINVAL);
+	// No limit, at `create` and here.
+	is_int(resized(512, 600, INT64_MAX / (int64_t)MIB), 512);
+}
+
+static int64_t swapped(int64_t swap, uint64_t limit, uint64_t host_limit)
+{
+	int64_t host_swap = 0;
+	const int ret = vm_size_swap(swap, limit, host_limit, &host_swap, &err);
+
+	return ret < 0 ? ret : host_swap;
+}
+
+static void test_swap(void)
+{
+	is_int(swapped(300, 256, 392), 392 + 44);
+	is_int(swapped(256, 256, 392), 392);
+	is_int(swapped(255, 256, 392), -EINVAL);
+	is_str(err.msg, "linux.resources.memory.swap: 255 is less than the limit on memory");
+	is_int(swapped(300, UINT64_MAX, 392), -EINVAL);
+	is_int(swapped(INT64_MAX, 256, 392), -1);
+	is_int(swapped(300, 256, UINT64_MAX), -1); // no limit there
+	is_int(swapped(INT64_MAX, 1, UINT64_MAX), -1);
+	is_int(swapped(INT64_MAX, 256, 256), INT64_MAX);
 }
 
 static void test_usual(void)
@@ -207,11 +282,14 @@ int main(void)
 {
 	test_vcpus();
 	test_memory();
+	test_window();
 	test_usual();
 	test_hardware();
 	test_host();
 	test_unified();
+	test_limit();
 	test_resize();
+	test_swap();
 	arena_free(&arena);
 	return done();
 }

@@ -217,6 +217,29 @@ static void test_resources(void)
 	ok(!vm_split_resources(NULL, &arena), "none stays none");
 }
 
+static void is_file(const char *file, bool in_guest, bool on_host)
+{
+	const struct vm_split_owner owner = vm_split_file(file);
+
+	ok(owner.guest == in_guest && owner.host == on_host, file);
+}
+
+static void test_files(void)
+{
+	is_file("memory.max", true, false);
+	is_file("memory.high", true, false);
+	is_file("memory.low", true, true);
+	is_file("memory.min", true, true);
+	is_file("memory.swap.max", false, true);
+	is_file("pids.max", true, false);
+	is_file("cpu.weight", true, true);
+	is_file("cpuset.cpus", false, true);
+	is_file("cgroup.max.depth", true, true);
+	is_file("io.max", false, true);
+	is_file("hugetlb.2MB.max", false, true);
+	is_file("", false, true);
+}
+
 int main(void)
 {
 	test_mounts();
@@ -226,6 +249,7 @@ int main(void)
 	test_namespaces();
 	test_rest();
 	test_resources();
+	test_files();
 	arena_free(&arena);
 	return done();
 }

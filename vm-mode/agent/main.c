@@ -95,7 +95,6 @@ static int run(struct agent *agent, struct err *err)
 	agent->boot_us[PROTO_BOOT_AGENT] = agent_now_us();
 	if (!agent->connect && guest_prepare(err) < 0)
 		return -err->code;
-	agent->boot_us[PROTO_BOOT_READY] = agent_now_us();
 	if (loop_create(&agent->loop, err) < 0 || watch_children(agent, err) < 0 ||
 	    control_open(agent, err) < 0)
 		return -err->code;

@@ -7,14 +7,27 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
-int vm_client_connect(int dirfd, struct err *err)
+// A socket's timeout is told as EAGAIN, connect(2)'s too.
+static int fail(int code, const char *what, struct err *err)
+{
+	if (code == EAGAIN)
+		return err_set(err, ETIMEDOUT, "the virtual machine does not answer");
+	return err_sysn(err, code, "%s", what);
+}
+
+int vm_client_connect(int dirfd, unsigned int timeout_ms, struct err *err)
 {
 	const struct sockaddr_un addr = io_socket_address(dirfd, CONTROL_SOCKET);
+	const struct timeval timeout = { .tv_sec = timeout_ms / 1000,
+					 .tv_usec = timeout_ms % 1000 * 1000 };
 	scope_fd int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
-	if (sock < 0 || connect(sock, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
-		return err_sys(err, "connect to the virtual machine");
+	if (sock < 0 || setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) < 0 ||
+	    setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0 ||
+	    connect(sock, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
+		return fail(errno, "connect to the virtual machine", err);
 	return take_fd(&sock);
 }
 
@@ -28,7 +41,7 @@ int vm_client_send(int sock, const struct vm_client_request *request, struct err
 	};
 	int ret = control_packet_send(sock, &header, request->payload, request->fds, request->nfds);
 
-	return ret < 0 ? err_sysn(err, -ret, "ask the virtual machine") : 0;
+	return ret < 0 ? fail(-ret, "ask the virtual machine", err) : 0;
 }
 
 int vm_client_receive(int sock, struct vm_client_answer *answer, struct err *err)
@@ -42,7 +55,7 @@ int vm_client_receive(int sock, struct vm_client_answer *answer, struct err *err
 	if (ret == 0)
 		return err_set(err, ECONNRESET, "the virtual machine has gone");
 	if (ret < 0)
-		return err_sysn(err, -ret, "hear from the virtual machine");
+		return fail(-ret, "hear from the virtual machine", err);
 	if (control_packet_is_long(&packet.header))
 		return err_set(err, EPROTO, "the virtual machine's answer is too long");
 	if (proto_check(&packet.header, packet.payload, err) < 0)

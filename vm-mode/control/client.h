@@ -1,7 +1,7 @@
 // client: a verb's side of the control socket ROOT/ID/vm (vm-mode/control/control.h).
 //
-// Everything blocks; what comes is checked as the VMM checks what comes from the agent, because a guest
-// may have broken out of its VMM and into nothing else.
+// Everything blocks, at most as long as vm_client_connect() was told; what comes is checked as the VMM checks what comes
+// from the agent, because a guest may have broken out of its VMM and into nothing else.
 #pragma once
 
 #include "base/err.h"
@@ -31,9 +31,9 @@ struct vm_client_answer {
 	_Alignas(8) char payload[PROTO_TO_HOST_MAX];
 };
 
-// Connects to it in the container's directory. Returns the socket. -ENOENT, -ECONNREFUSED: no VMM
-// (any more).
-int vm_client_connect(int dirfd, struct err *err);
+// Connects to it in the container's directory. Returns the socket. No call waits longer than `timeout_ms` on it, this
+// one included, which is then -ETIMEDOUT; 0: without end. -ENOENT, -ECONNREFUSED: no VMM (any more).
+int vm_client_connect(int dirfd, unsigned int timeout_ms, struct err *err);
 
 // Sends a request; for RESIZE, which has no answer, and for who waits for several.
 int vm_client_send(int sock, const struct vm_client_request *request, struct err *err);

@@ -50,6 +50,6 @@ struct proto_balloon {
 struct proto_ballooned {
 	uint64_t target_bytes;
 	uint64_t given_bytes; // by the guest's own account
-	uint32_t vcpus;	      // that the machine has
 	uint32_t driver;      // 1: the guest has one
+	uint32_t reserved;
 };

@@ -75,8 +75,8 @@ struct proto_header {
 	uint32_t request; // given by who asks, repeated in the answer; 0 otherwise
 };
 
-// When the agent was up, had made the guest ready, and said HELLO.
-enum proto_boot { PROTO_BOOT_AGENT, PROTO_BOOT_READY, PROTO_BOOT_HELLO, PROTO_BOOT_COUNT = 4 };
+// When the agent was up, and when it had made the guest ready and said HELLO.
+enum proto_boot { PROTO_BOOT_AGENT, PROTO_BOOT_HELLO, PROTO_BOOT_COUNT };
 
 struct proto_hello {
 	uint32_t version;
