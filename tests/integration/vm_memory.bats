@@ -64,8 +64,8 @@ total_is_below() { [ "$(guest_total_mib)" -lt "$1" ]; }
 	config '.linux.resources.memory = {limit: 134217728} | .linux.resources.pids = {limit: 50}'
 	start_container
 	# What is left of the last MiB is the container's, too.
-	fails 1 'memory.limit: 134619137 is more than the 134619136 bytes that the VM was made for' \
-		moat update --memory 134619137 --pids-limit 20 --cpu-share 500 "$ID"
+	fails 1 'memory.limit: 134627329 is more than the 134627328 bytes that the VM was made for' \
+		moat update --memory 134627329 --pids-limit 20 --cpu-share 500 "$ID"
 	assert_eq "$(cgroup_value memory.limit)" 134217728
 	assert_eq "$(cgroup_value pids.limit)" 50
 	assert_eq "$(host_limit_mib)" $((128 + 64 + 5 + 64))
