@@ -246,14 +246,14 @@ static int watch(const struct container *container, int interval_ms, struct err 
 			print_event("oom", container->state.id, NULL);
 		else if (ready == 0)
 			ret = print_stats(container, err);
-		// There are none of a VM that is about to end.
+		// There are none of a container that is about to end.
 		if (ret < 0 && poll(fds, 1, ENDING_MS) == 1)
 			ret = 0;
 		ret = ret > 0 ? 0 : ret;
 	}
 	if (oom)
 		cgroup_oom_close(oom);
-	return ret == -ENODEV ? 0 : ret;
+	return ret;
 }
 
 static int run(const struct runtime *rt, const void *untyped, const struct option_rest *rest,
