@@ -363,25 +363,33 @@ static int mount_all(struct rootfs_plan *plan, struct err *err)
 	return plan->setup_dev ? devices_make(plan, err) : 0;
 }
 
+static const struct mount_op own_procfs = { .fstype = "proc", .source = "proc" };
+
 int rootfs_mount(struct rootfs_plan *plan, struct err *err)
 {
 	const mode_t mask = umask(0);
 	int ret = mount_all(plan, err);
+	struct err later;
 
 	umask(mask);
-	return ret;
+	if (ret < 0)
+		return ret;
+	// The plan has none of its own; and a user namespace is given one only as long as another one, the old
+	// root's, is there to be seen as a whole.
+	if (plan->for_guest)
+		plan->proc_fd = fs_make(&own_procfs, NULL, &later);
+	return 0;
 }
 
 int rootfs_procfs(struct rootfs_plan *plan, struct err *err)
 {
-	const struct mount_op op = { .fstype = "proc", .source = "proc" };
 	struct statfs fs;
 	struct stat st;
 
 	if (plan->proc_fd >= 0)
 		return plan->proc_fd;
 	// The container mounts none, or one that doesn't show everything.
-	scope_fd int fd = fs_make(&op, NULL, err);
+	scope_fd int fd = fs_make(&own_procfs, NULL, err);
 	if (fd < 0 && err->code == EPERM)
 		fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)

@@ -47,6 +47,7 @@ struct rootfs_plan {
 	unsigned int old_propagation;	// MS_*: what the host's tree becomes in our namespace
 	unsigned int final_propagation; // MS_* of the root in the end; 0: as it is
 	bool readonly, no_pivot;
+	bool for_guest;	  // struct rootfs_env
 	bool own_sources; // of bind mounts: below the root, as it was before
 	bool userns;	  // the parent opens the sources, for the init may lack the rights
 	struct mount_op *mounts;
