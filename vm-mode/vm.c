@@ -243,10 +243,11 @@ static int open_session(struct vm *vm, struct err *err)
 
 	if (session_create(&session, &vm->session, err) < 0)
 		return -err->code;
+	const uid_t owner = listener_of(config->fds[VM_FD_CONTROL]);
 	const struct control_config control = {
 		.loop = machine_loop(vm->machine),
 		.session = vm->session,
-		.owner = listener_of(config->fds[VM_FD_CONTROL]),
+		.owner = owner,
 		.listen_fd = take_fd(&config->fds[VM_FD_CONTROL]),
 		.balloon = on_balloon,
 		.user = vm,
