@@ -129,7 +129,7 @@ all_kinds="prestart createRuntime createContainer startContainer poststart posts
 
 @test "hooks: createContainer sees the container's mounts below its rootfs, before pivot_root" {
 	# Of the host's: in a VM a tmpfs is the guest's.
-	add_mount "{\"destination\": \"/marked\", \"source\": \"$BUNDLE\", \"options\": [\"bind\"]}"
+	config --arg source "$BUNDLE" '.mounts += [{destination: "/marked", source: $source, options: ["bind"]}]'
 	hook createContainer "cat /proc/self/mountinfo >$T/mounts"
 	create_container
 	grep -qF "$(realpath "$BUNDLE/rootfs")/marked " "$T/mounts"
