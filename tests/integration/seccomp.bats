@@ -250,6 +250,7 @@ getpriority=140 getpgid=121
 }
 
 @test "seccomp: notify hands the listener to the agent, with the container's state" {
+	skip_in_vm "notifications go to a process of the host"
 	spawn "$HELPERS/seccompd" "$T/agent" 74 >"$T/agent.out" 2>&1
 	wait_for 5 test -S "$T/agent"
 	seccomp '[{"names": ["getpgid"], "action": "SCMP_ACT_NOTIFY"}]'
@@ -262,6 +263,7 @@ getpriority=140 getpgid=121
 }
 
 @test "seccomp: notify for exec comes with a listener too" {
+	skip_in_vm "notifications go to a process of the host"
 	spawn "$HELPERS/seccompd" "$T/agent" 74 >/dev/null 2>&1
 	wait_for 5 test -S "$T/agent"
 	seccomp '[{"names": ["getpgid"], "action": "SCMP_ACT_NOTIFY"}]'
@@ -298,6 +300,7 @@ getpriority=140 getpgid=121
 	fails 1 'SCMP_ACT_NOTIFY|default' create_container
 	seccomp '[{"names": ["write"], "action": "SCMP_ACT_NOTIFY"}]'
 	config --arg path "$T/agent" '.linux.seccomp.listenerPath = $path'
-	fails 1 'write' create_container
+	# In a VM none is taken.
+	fails 1 'write|SCMP_ACT_NOTIFY' create_container
 	assert_nothing_left
 }
