@@ -317,7 +317,6 @@ static void add_guest_namespaces(const struct splitter *s, struct oci_linux *lin
 	static const bool wanted[OCI_NS_COUNT] = {
 		[OCI_NS_IPC] = true,
 		[OCI_NS_UTS] = true,
-		[OCI_NS_CGROUP] = true,
 		[OCI_NS_TIME] = true,
 	};
 	const struct oci_linux *whole = s->spec->linux;
@@ -325,6 +324,8 @@ static void add_guest_namespaces(const struct splitter *s, struct oci_linux *lin
 	linux->namespaces.v = arena_new(s->arena, struct oci_namespace, OCI_NS_COUNT);
 	linux->namespaces.v[linux->namespaces.n++].type = OCI_NS_PID;
 	linux->namespaces.v[linux->namespaces.n++].type = OCI_NS_MOUNT;
+	// Above the container's own cgroup there is nothing in the guest that it could want to see.
+	linux->namespaces.v[linux->namespaces.n++].type = OCI_NS_CGROUP;
 	for (size_t i = 0; i < whole->namespaces.n; i++)
 		if (wanted[whole->namespaces.v[i].type])
 			linux->namespaces.v[linux->namespaces.n++].type =

@@ -141,7 +141,7 @@ static void test_namespaces(void)
 	for (size_t i = 0; i < guest->linux->namespaces.n; i++)
 		text_printf(&out, "%s %s,", names[guest->linux->namespaces.v[i].type],
 			    guest->linux->namespaces.v[i].path ? "path" : "new");
-	is_str(out.str, "pid new,mount new,uts new,");
+	is_str(out.str, "pid new,mount new,cgroup new,uts new,");
 	is_int(host->linux->namespaces.n, 4);
 	ok(host->linux->uid_mappings.n == 1 && guest->linux->uid_mappings.n == 0,
 	   "ids are mapped on the host alone");
