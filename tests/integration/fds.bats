@@ -32,6 +32,7 @@ moat_with_fds() { timeout --foreground -k 5 60 $(moat_command) "$@"; }
 }
 
 @test "fds: --preserve-fds passes so many after stderr, and no more" {
+	skip_in_vm "a descriptor of the host can't be handed to a guest"
 	make_files
 	set_args sh -c 'cat <&3; cat <&4; ls /proc/self/fd'
 	attempt with_fds moat_with_fds run --preserve-fds 2 -b "$BUNDLE" "$ID"
@@ -43,6 +44,7 @@ moat_with_fds() { timeout --foreground -k 5 60 $(moat_command) "$@"; }
 }
 
 @test "fds: --preserve-fds holds from create to start" {
+	skip_in_vm "a descriptor of the host can't be handed to a guest"
 	make_files
 	set_args sh -c 'cat <&3; cat <&4'
 	with_fds moat_with_fds create --preserve-fds 2 -b "$BUNDLE" "$ID" >"$T/out" 2>&1
@@ -80,6 +82,7 @@ moat_with_fds() { timeout --foreground -k 5 60 $(moat_command) "$@"; }
 }
 
 @test "fds: LISTEN_FDS passes sockets as systemd does" {
+	skip_in_vm "a descriptor of the host can't be handed to a guest"
 	make_files
 	set_args sh -c 'echo $LISTEN_FDS; echo ${LISTEN_PID-unset}; cat <&3; ls /proc/self/fd'
 	LISTEN_FDS=1 attempt with_fds env_listen run -b "$BUNDLE" "$ID"
@@ -95,6 +98,7 @@ moat_with_fds() { timeout --foreground -k 5 60 $(moat_command) "$@"; }
 env_listen() { sh -c 'LISTEN_PID=$$ exec "$@"' sh $(moat_command) "$@"; }
 
 @test "fds: LISTEN_FDS and --preserve-fds together" {
+	skip_in_vm "a descriptor of the host can't be handed to a guest"
 	make_files
 	set_args sh -c 'echo $LISTEN_FDS; cat <&3; cat <&4'
 	LISTEN_FDS=1 attempt with_fds env_listen run --preserve-fds 1 -b "$BUNDLE" "$ID"
