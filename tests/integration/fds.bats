@@ -116,6 +116,7 @@ env_listen() { sh -c 'LISTEN_PID=$$ exec "$@"' sh $(moat_command) "$@"; }
 }
 
 @test "fds: NOTIFY_SOCKET reaches the program, and its messages the manager" {
+	skip_in_vm "the service manager is the host's"
 	spawn "$HELPERS/notifyd" "$T/notify" >"$T/notify.out"
 	wait_for 5 test -S "$T/notify"
 	set_args sh -c 'probe notify READY=1; sleep 1000'
@@ -127,6 +128,7 @@ env_listen() { sh -c 'LISTEN_PID=$$ exec "$@"' sh $(moat_command) "$@"; }
 }
 
 @test "fds: NOTIFY_SOCKET for create waits for start" {
+	skip_in_vm "the service manager is the host's"
 	requires_moat "start that passes readiness on"
 	spawn "$HELPERS/notifyd" "$T/notify" >"$T/notify.out"
 	wait_for 5 test -S "$T/notify"
@@ -137,6 +139,7 @@ env_listen() { sh -c 'LISTEN_PID=$$ exec "$@"' sh $(moat_command) "$@"; }
 }
 
 @test "fds: NOTIFY_SOCKET for run in the foreground: what is never ready gets signals all the same" {
+	skip_in_vm "the service manager is the host's"
 	requires_moat "a foreground that doesn't wait for readiness"
 	spawn "$HELPERS/notifyd" "$T/notify" >"$T/notify.out"
 	wait_for 5 test -S "$T/notify"
@@ -152,6 +155,7 @@ env_listen() { sh -c 'LISTEN_PID=$$ exec "$@"' sh $(moat_command) "$@"; }
 }
 
 @test "fds: NOTIFY_SOCKET for run in the foreground: what is ready is told to the manager" {
+	skip_in_vm "the service manager is the host's"
 	requires_moat "a foreground that doesn't wait for readiness"
 	spawn "$HELPERS/notifyd" "$T/notify" >"$T/notify.out"
 	wait_for 5 test -S "$T/notify"
