@@ -4,6 +4,7 @@
 // where, and a value. Some records are what a driver does, that the device gets more to do than to complain.
 #include "tests/unit/echo.h"
 #include "tests/unit/vring.h"
+#include "tests/unit/vsock-echo.h"
 #include "vm-mode/devices/balloon.h"
 #include "vm-mode/devices/console.h"
 #include "vm-mode/devices/rng.h"
@@ -153,29 +154,6 @@ static void act(struct mmio *mmio, const uint8_t record[8])
 	}
 }
 
-// ---- the socket device's owner: takes half of what comes, and answers ----
-
-static size_t on_data(struct vsock_conn *conn, const void *data, size_t len)
-{
-	vsock_conn_send(conn, data, len);
-	return (len + 1) / 2;
-}
-
-static void on_closed(struct vsock_conn *conn, bool cut)
-{
-	(void)conn;
-	(void)cut;
-}
-
-static bool on_connect(struct vsock_port *port, struct vsock_conn *conn)
-{
-	static const struct vsock_conn_ops ops = { .data = on_data, .closed = on_closed };
-
-	(void)port;
-	conn->ops = &ops;
-	return true;
-}
-
 static struct device *make_device(unsigned int kind)
 {
 	static struct vsock_port port;
@@ -184,7 +162,7 @@ static struct device *make_device(unsigned int kind)
 	struct err err;
 
 	echo = (struct echo){ .device.ops = &echo_ops };
-	port = (struct vsock_port){ .port = PORT, .connect = on_connect };
+	port = (struct vsock_port){ .port = PORT, .connect = vsock_echo_connect };
 	if ((kind % 5 == 1 && rng_create(&device, &err) < 0) ||
 	    (kind % 5 == 2 && console_create(&device, -1, &err) < 0) ||
 	    (kind % 5 == 3 && balloon_create(&device, &err) < 0) ||

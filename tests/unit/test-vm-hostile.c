@@ -22,6 +22,7 @@
 #include "base/str.h"
 #include "tests/unit/bare-guest.h"
 #include "tests/unit/tap.h"
+#include "tests/unit/vsock-echo.h"
 
 #include <fcntl.h>
 #include <ftw.h>
@@ -402,27 +403,6 @@ static void on_serial(void *owner, const char *bytes, size_t len)
 	console_add(((struct vmm *)owner)->console, bytes, len);
 }
 
-static size_t on_data(struct vsock_conn *conn, const void *data, size_t len)
-{
-	vsock_conn_send(conn, data, len);
-	return (len + 1) / 2;
-}
-
-static void on_closed(struct vsock_conn *conn, bool cut)
-{
-	(void)conn;
-	(void)cut;
-}
-
-static bool on_connect(struct vsock_port *port, struct vsock_conn *conn)
-{
-	static const struct vsock_conn_ops ops = { .data = on_data, .closed = on_closed };
-
-	(void)port;
-	conn->ops = &ops;
-	return true;
-}
-
 // A sanitizer makes system calls of its own.
 #ifdef __SANITIZE_ADDRESS__
 #define CONFINED false
@@ -454,7 +434,7 @@ static int add_devices(struct vmm *vmm, const struct fs_window *window)
 	    net_create(&devices[NET], tap_fd, mac, MTU, &vmm->err) < 0)
 		return -vmm->err.code;
 	vmm->console = devices[CONSOLE];
-	vmm->port = (struct vsock_port){ .port = 1, .connect = on_connect };
+	vmm->port = (struct vsock_port){ .port = 1, .connect = vsock_echo_connect };
 	vsock_listen(vsock, &vmm->port);
 	devices[VSOCK] = vsock_device(vsock);
 	for (size_t i = 0; i < DEVICES; i++)

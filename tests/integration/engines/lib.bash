@@ -155,6 +155,19 @@ configure_podman() {
 	EOF
 }
 
+# assert_podman_exec: `podman exec` in the container $ID has user, directory, variables, status and streams of its own.
+assert_podman_exec() {
+	attempt podman exec -e ADDED=1 -w /tmp -u 1000:2000 "$ID" sh -c 'echo $ADDED $PWD; id -u; id -g; exit 9'
+	assert_status 9
+	assert_eq "$output" $'1 /tmp\n1000\n2000'
+	attempt podman exec "$ID" /etc/passwd
+	assert_status 126
+	attempt podman exec "$ID" nosuch
+	assert_status 127
+	attempt podman exec -i "$ID" cat <<<"through exec"
+	assert_eq "$output" "through exec"
+}
+
 # end_daemon NAME: stop it, by force if it does not listen.
 end_daemon() {
 	local pid
@@ -163,6 +176,13 @@ end_daemon() {
 	kill "$pid" 2>/dev/null || :
 	wait_for 15 gone "$pid" || kill -KILL "$pid"
 	wait "$pid" 2>/dev/null || :
+}
+
+# end_daemons_and_group: dockerd, its containerd, and the systemd group that their containers are in.
+end_daemons_and_group() {
+	end_daemon dockerd
+	end_daemon containerd
+	systemctl stop "$CGROUP"
 }
 
 quiet() { "$@" >/dev/null 2>&1; }

@@ -167,15 +167,7 @@ remove_container() { podman rm --force --time 0 "${1:-$ID}" >/dev/null; }
 
 @test "podman: exec runs beside the container, with its own exit status" {
 	start_image $IMAGE sleep 1000
-	attempt podman exec -e ADDED=1 -w /tmp -u 1000:2000 "$ID" sh -c 'echo $ADDED $PWD; id -u; id -g; exit 9'
-	assert_status 9
-	assert_eq "$output" $'1 /tmp\n1000\n2000'
-	attempt podman exec "$ID" /etc/passwd
-	assert_status 126
-	attempt podman exec "$ID" nosuch
-	assert_status 127
-	attempt podman exec -i "$ID" cat <<<"through exec"
-	assert_eq "$output" "through exec"
+	assert_podman_exec
 	remove_container
 }
 

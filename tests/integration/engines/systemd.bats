@@ -27,11 +27,7 @@ engine_start() {
 	tar -C "$ROOTFS" -c . | "$ENGINE/bin/docker" import - busybox
 }
 
-engine_stop() {
-	end_daemon dockerd
-	end_daemon containerd
-	systemctl stop "$CGROUP"
-}
+engine_stop() { end_daemons_and_group; }
 
 engine_sweep() {
 	podman rm --all --force --time 0

@@ -39,11 +39,7 @@ engine_start() {
 	"$ENGINE/bin/docker" load -q -i "$ENGINE/image.tar"
 }
 
-engine_stop() {
-	end_daemon dockerd
-	end_daemon containerd
-	systemctl stop "$CGROUP"
-}
+engine_stop() { end_daemons_and_group; }
 
 engine_sweep() {
 	podman rm --all --force --time 0
@@ -235,15 +231,7 @@ traps_usr1() { (((0x$(exec_in sed -n 's/^SigCgt:\t//p' /proc/1/status) >> 9) & 1
 
 @test "vm: podman: exec with its own status, streams, user and terminal" {
 	start_image $IMAGE sleep 1000
-	attempt podman exec -e ADDED=1 -w /tmp -u 1000:2000 "$ID" sh -c 'echo $ADDED $PWD; id -u; id -g; exit 9'
-	assert_status 9
-	assert_eq "$output" $'1 /tmp\n1000\n2000'
-	attempt podman exec "$ID" /etc/passwd
-	assert_status 126
-	attempt podman exec "$ID" nosuch
-	assert_status 127
-	attempt podman exec -i "$ID" cat <<<"through exec"
-	assert_eq "$output" "through exec"
+	assert_podman_exec
 	attempt on_terminal podman exec -it "$ID" sh -c "tty; $AWAIT_SIZE; exit 4"
 	assert_status 4
 	assert_has "$output" /dev/pts/
