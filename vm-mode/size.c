@@ -194,6 +194,7 @@ const struct oci_resources *vm_size_resources(const struct oci_resources *resour
 
 	*host = *resources;
 	host->memory = host_memory(resources, size, arena);
+	host->hugepage_limits.n = 0;
 	host->unified.v = arena_new(arena, struct oci_pair, resources->unified.n);
 	host->unified.n = 0;
 	for (size_t i = 0; i < resources->unified.n; i++)

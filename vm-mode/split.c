@@ -395,6 +395,8 @@ struct vm_split_owner vm_split_file(const char *file)
 		{ "memory.min", { .guest = true, .host = true } },
 		{ "memory.", { .guest = true } },
 		{ "pids.", { .guest = true } },
+		// Huge pages are the guest's own: none of the host's are behind its memory.
+		{ "hugetlb.", { .guest = true } },
 		{ "cpu.", { .guest = true, .host = true } },
 		{ "cgroup.", { .guest = true, .host = true } },
 		{ "", { .host = true } },
@@ -415,6 +417,8 @@ const struct oci_resources *vm_split_resources(const struct oci_resources *resou
 		return NULL;
 	memcpy(&guest->devices, &resources->devices, sizeof(guest->devices));
 	guest->pids = resources->pids;
+	memcpy(&guest->hugepage_limits, &resources->hugepage_limits,
+	       sizeof(guest->hugepage_limits));
 	if (resources->memory) {
 		// The guest has no swap; the rest of the fields is cgroup v1's.
 		guest->memory = arena_new(arena, struct oci_memory, 1);

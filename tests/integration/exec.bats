@@ -262,10 +262,16 @@ holds_processes() { [ "$(wc -l <"$2/cgroup.procs")" -ge "$1" ]; }
 
 @test "exec: --cgroup runs in a sub-cgroup, which must exist and lie below the container's" {
 	requires_controller pids
-	start_container
 	local dir
-	dir=$(cgroup_dir pids)
-	mkdir "$dir/sub"
+	if [ "$MOAT_MODE" = vm ]; then
+		config '(.mounts[] | select(.type == "cgroup").options) -= ["ro"]'
+		start_container
+		in_exec 'mkdir /sys/fs/cgroup/sub'
+	else
+		start_container
+		dir=$(cgroup_dir pids)
+		mkdir "$dir/sub"
+	fi
 	if [ "$CGROUPS" = v1 ]; then
 		attempt moat exec --cgroup pids:sub "$ID" sleep 0
 	else

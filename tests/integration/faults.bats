@@ -37,8 +37,11 @@ make_userns_bundle() {
 # Steps that not every bundle needs: with make_full_bundle each has something to do.
 optional='mounted|runtime-hooks|hooked|container-hooks|sysctl'
 
-# is_idle STEP: the step was passed over, as it may be.
-is_idle() { [[ $status = 0 && ! $full && $1 =~ ^($optional)$ ]]; }
+# is_idle STEP: the step was passed over, as it may be. A VM's sysctls are its guest's.
+is_idle() {
+	[ "$status" = 0 ] || return
+	[ "$MOAT_MODE/$1" = vm/sysctl ] || [[ ! $full && $1 =~ ^($optional)$ ]]
+}
 
 # each_step_fails VERB FLAGS...: make each step fail in turn.
 each_step_fails() {

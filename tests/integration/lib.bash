@@ -341,7 +341,7 @@ cgroup_dir() {
 cgroup_file() {
 	case $MOAT_MODE/$2 in
 		vm/memory.swap.*) host_cgroup_file "$@" ;;
-		vm/cpu.* | vm/memory.* | vm/pids.*) moat exec "$ID" cat "/sys/fs/cgroup/$2" ;;
+		vm/cpu.* | vm/memory.* | vm/pids.* | vm/hugetlb.*) moat exec "$ID" cat "/sys/fs/cgroup/$2" ;;
 		*) host_cgroup_file "$@" ;;
 	esac
 }

@@ -3,6 +3,8 @@
 load lib
 
 CYCLES=${MOAT_STRESS:-1000}
+AT_ONCE=64
+[ "$MOAT_MODE" = container ] || AT_ONCE=8
 
 @test "stress: $CYCLES cycles of create, start and delete" {
 	local i command
@@ -31,8 +33,8 @@ CYCLES=${MOAT_STRESS:-1000}
 	assert_nothing_left
 }
 
-@test "stress: 64 containers at once" {
-	local i pids=() count=64
+@test "stress: $AT_ONCE containers at once" {
+	local i pids=() count=$AT_ONCE
 	for ((i = 0; i < count; i++)); do
 		moat run -d -b "$BUNDLE" "$ID-$i" >"$T/out.$i" 2>&1 &
 		pids+=("$!")

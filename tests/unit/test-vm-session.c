@@ -74,14 +74,16 @@ static void test_life(void)
 	agent_answer(&agent, PROTO_READY, NULL, 0);
 	is_int(session_state(agent.session), SESSION_CREATED);
 	agent_pump_ms(&agent, 70); // a created container may wait
-	is_int(ask(PROTO_EXEC, 0, "{}", 2), -EBUSY);
+	is_int(ask(PROTO_EXEC, 0, "{}", 2), 0);
+	ok(agent_gets(&agent, PROTO_EXEC), "exec into a container that waits");
+	agent_answer(&agent, PROTO_STARTED, NULL, 0);
 	is_int(ask(PROTO_START, 0, NULL, 0), 0);
 	is_int(session_state(agent.session), SESSION_STARTING);
 	is_int(ask(PROTO_START, 0, NULL, 0), -EBUSY);
 	ok(agent_gets(&agent, PROTO_START), "the agent is told to start");
 	agent_answer(&agent, PROTO_STARTED, NULL, 0);
 	is_int(session_state(agent.session), SESSION_RUNNING);
-	ok(asker.answers == 1 && asker.header.type == PROTO_STARTED &&
+	ok(asker.answers == 2 && asker.header.type == PROTO_STARTED &&
 		   asker.header.request == 1000 + PROTO_START,
 	   "and who asked gets the answer, with his number");
 	agent_exit(&agent, 0, 7);

@@ -208,8 +208,9 @@ static void test_resources(void)
 	ok(r->cpu->shares.v == 5 && r->cpu->quota.v == 6 && r->cpu->period.v == 7 &&
 		   !r->cpu->cpus && !r->cpu->mems && !r->cpu->realtime_runtime.set,
 	   "time, but no numbers of CPUs");
-	ok(!r->block_io && !r->hugepage_limits.n && !r->rdma.n && !r->network,
-	   "nothing of the host's hardware");
+	ok(!r->block_io && !r->rdma.n && !r->network, "nothing of the host's hardware");
+	ok(r->hugepage_limits.n == 1 && r->hugepage_limits.v[0].limit == 1,
+	   "huge pages are the guest's");
 	is_int(r->unified.n, 2);
 	is_str(r->unified.v[1].key, "pids.max");
 	ok(host->linux->resources->block_io && host->linux->resources->cpu->cpus,
@@ -236,7 +237,7 @@ static void test_files(void)
 	is_file("cpuset.cpus", false, true);
 	is_file("cgroup.max.depth", true, true);
 	is_file("io.max", false, true);
-	is_file("hugetlb.2MB.max", false, true);
+	is_file("hugetlb.2MB.max", true, false);
 	is_file("", false, true);
 }
 

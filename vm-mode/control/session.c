@@ -21,7 +21,7 @@ static const struct rule {
 } rules[] = {
 	{ PROTO_CONFIG, PROTO_READY, 1, PROTO_TO_AGENT_MAX, SESSION_GREETING },
 	{ PROTO_START, PROTO_STARTED, 0, 0, SESSION_CREATED },
-	{ PROTO_EXEC, PROTO_STARTED, 1, PROTO_TO_AGENT_MAX, SESSION_RUNNING },
+	{ PROTO_EXEC, PROTO_STARTED, 1, PROTO_TO_AGENT_MAX, SESSION_CREATED },
 	{ PROTO_SIGNAL, PROTO_DONE, sizeof(struct proto_signal), sizeof(struct proto_signal),
 	  SESSION_CREATED },
 	{ PROTO_RESIZE, 0, sizeof(struct proto_size), sizeof(struct proto_size), SESSION_CREATED },
