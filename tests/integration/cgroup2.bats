@@ -61,7 +61,8 @@ move_into_subgroup() {
 
 @test "cgroup v2: a container may share out what it has, but not raise its own limit" {
 	requires_controller pids memory
-	grep -q ' /sys/fs/cgroup cgroup2 .*nsdelegate' /proc/mounts || skip "host mounts cgroups without nsdelegate"
+	[ "$MOAT_MODE" = vm ] || grep -q ' /sys/fs/cgroup cgroup2 .*nsdelegate' /proc/mounts ||
+		skip "host mounts cgroups without nsdelegate"
 	move_into_subgroup
 	attempt moat exec "$ID" sh -c 'cd /sys/fs/cgroup; echo 20 >sub/pids.max && cat sub/pids.max; echo max >pids.max'
 	[ "$status" -ne 0 ] || fail "it could raise its limit"

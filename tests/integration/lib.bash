@@ -148,8 +148,9 @@ set_args() { config '.process.args = $ARGS.positional' --args -- "$@"; }
 # ---- running ------------------------------------------------------------------------------------
 
 # moat ARGUMENTS...: the runtime, in the mode under test, with this test's state, and never for
-# longer than a minute. Every call of the runtime goes through here or through moat_command.
-moat() { timeout --foreground -k 5 60 $(moat_command) "$@" 3>&- 4>&-; }
+# longer than a minute, in VM mode ten (see wait_for). Every call of the runtime goes through here or through
+# moat_command.
+moat() { timeout --foreground -k 5 $((60 * ${PATIENCE:-1})) $(moat_command) "$@" 3>&- 4>&-; }
 
 # moat_command: the words that moat() begins with, for tests that need the runtime's own pid or fds.
 moat_command() {

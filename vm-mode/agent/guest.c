@@ -30,7 +30,8 @@ static const struct {
 	{ "proc", "/proc", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, false },
 	{ "sysfs", "/sys", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, false },
 	{ "devtmpfs", "/dev", "mode=755", MS_NOSUID, false },
-	{ "cgroup2", "/sys/fs/cgroup", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, true },
+	// A container that has a writable one can't raise its own limits.
+	{ "cgroup2", "/sys/fs/cgroup", "nsdelegate", MS_NOSUID | MS_NODEV | MS_NOEXEC, true },
 };
 
 // The initramfs's root can't be left by pivot_root(2), as the container's init does: a tmpfs is put
