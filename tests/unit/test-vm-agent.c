@@ -482,6 +482,51 @@ static void test_exec(void)
 	end();
 }
 
+// Reads what a process shows until its end is told, as close behind as can be: what comes later is late. The lines
+// in it.
+static off_t lines_until_end(int terminal)
+{
+	static char buf[1024 * 1024];
+	struct pollfd control = { .fd = host.control, .events = POLLIN };
+	off_t lines = 0;
+	bool ended = false;
+
+	for (const int64_t start = now_ms(); !ended && now_ms() - start < PATIENCE_MS;) {
+		ended = poll(&control, 1, 0) > 0;
+		const ssize_t n = recv(terminal, buf, sizeof(buf), MSG_DONTWAIT);
+		for (ssize_t i = 0; i < n; i++)
+			lines += buf[i] == '\n';
+	}
+	return lines;
+}
+
+// Programs that are killed while nobody reads what they write: all the lines that a terminal had taken come
+// before the end is told, for from then on nobody listens.
+static void test_full_terminals(void)
+{
+	enum { COUNT = 8 };
+
+	run("sleep 100", "", "", "");
+	for (uint32_t id = 1; id <= COUNT; id++) {
+		say_exec(id, "x=$(printf %0500d 0); while echo $x; do printf . >>/tmp/$ID; done",
+			 arena_printf(&arena,
+				      "'env':['PATH=/bin','ID=%u'],'cwd':'/','terminal':true", id));
+		hear();
+	}
+	is_str(hear_within(300), "silence");
+	for (uint32_t id = 1; id <= COUNT; id++) {
+		struct stat st = { 0 };
+
+		say_signal(id, SIGKILL, 0);
+		hear();
+		const off_t lines = lines_until_end(stream(id, PROTO_TERMINAL));
+		is_str(hear(), arena_printf(&arena, "EXIT %u status 137 signal 9", id));
+		stat(arena_printf(&arena, "%s/root/tmp/%u", base, id), &st);
+		ok(st.st_size > 100 && lines >= st.st_size, "all that was written is there");
+	}
+	end();
+}
+
 static void test_terminal(void)
 {
 	const struct proto_size size = { .rows = 33, .cols = 44 };
@@ -681,6 +726,7 @@ int main(void)
 	test_signals();
 	test_exec();
 	test_terminal();
+	test_full_terminals();
 	test_reports();
 	test_spec();
 	test_errors();

@@ -15,13 +15,15 @@
 #include <termios.h>
 
 #define BUFFER_BYTES ((size_t)64 * 1024) // what a pipe holds
+#define TERMINAL_BYTES \
+	((size_t)16 * 1024) // more than a pty holds: 4 KiB to be read, 8 KiB on the way there
 
 // One direction. What is read is there until it is written.
 struct pump {
 	bool open;
 	bool ended; // nothing more comes, but the buffer may still be full
 	size_t start, end;
-	char data[BUFFER_BYTES];
+	char data[BUFFER_BYTES + TERMINAL_BYTES];
 };
 
 struct stream {
@@ -73,7 +75,7 @@ static bool would_block(void)
 
 static void fill(struct pump *pump, int from)
 {
-	ssize_t n = read(from, pump->data, sizeof(pump->data));
+	ssize_t n = read(from, pump->data, BUFFER_BYTES);
 
 	if (n < 0 && would_block())
 		return;
@@ -81,6 +83,22 @@ static void fill(struct pump *pump, int from)
 	pump->ended = n <= 0;
 	pump->start = 0;
 	pump->end = n > 0 ? (size_t)n : 0;
+}
+
+// Reads all that a terminal holds: of what is on the way to its reader no ioctl(2) tells, but read(2) waits for
+// that before it says that there is nothing. A writer in the background can't hold this up: there is an end to
+// the room.
+static void fill_up(struct pump *pump, int from)
+{
+	ssize_t n = 1;
+
+	pump->end -= pump->start;
+	memmove(pump->data, pump->data + pump->start, pump->end);
+	pump->start = 0;
+	while (n > 0 && pump->end < sizeof(pump->data)) {
+		n = read(from, pump->data + pump->end, sizeof(pump->data) - pump->end);
+		pump->end += n > 0 ? (size_t)n : 0;
+	}
 }
 
 // Returns the bytes written, -1 when there is no reader.
@@ -276,10 +294,12 @@ bool stream_settle(struct stream *stream)
 	}
 	if (!stream->out.open)
 		return true;
-	// A terminal's output comes to be counted by poll(2) only.
-	poll(&local, 1, 0);
-	if (ioctl(stream->local.fd, FIONREAD, &waiting) < 0 || waiting < 0)
+	if (stream->kind == PROTO_TERMINAL) {
+		fill_up(&stream->out, stream->local.fd);
+		rearm(stream);
+	} else if (ioctl(stream->local.fd, FIONREAD, &waiting) < 0 || waiting < 0) {
 		waiting = 0;
+	}
 	stream->owed = stream->out.end - stream->out.start + (uint64_t)waiting;
 	// The host takes no streams of a process that it knows to have ended: what stays in the
 	// background would write to nobody.
