@@ -42,6 +42,8 @@ struct division {
 	bool covered; // a host's mount in a file system that the guest makes
 	bool outer;   // a guest's mount that lies in no other one's
 	bool carries; // an outer one in which a mount of the host's lies
+	bool again;   // a host's mount that the guest binds upon itself, to have flags of its own
+	bool within;  // one that lies in another such
 };
 
 struct splitter {
@@ -66,6 +68,19 @@ static bool has_option(const struct oci_mount *mount, const char *word)
 		if (str_eq(mount->options.v[i], word))
 			return true;
 	return false;
+}
+
+static bool has_guest_flags(const struct oci_mount *mount)
+{
+	for (size_t i = 0; i < mount->options.n; i++)
+		if (IS_AMONG(mount->options.v[i], guest_flags))
+			return true;
+	return false;
+}
+
+static bool is_readonly(const struct oci_spec *spec)
+{
+	return spec->root && spec->root->readonly;
 }
 
 static bool is_bind(const struct oci_mount *mount)
@@ -134,8 +149,10 @@ static void place(struct splitter *s, size_t i)
 	for (size_t k = 0; k < i; k++) {
 		struct division *before = &s->v[k];
 
-		if (before->owner != OWNER_GUEST || before->remount ||
-		    !is_in(d->target, before->target))
+		if (!is_in(d->target, before->target))
+			continue;
+		d->within |= before->again && !d->remount;
+		if (before->owner != OWNER_GUEST || before->remount)
 			continue;
 		if (d->owner == OWNER_HOST) {
 			d->covered = true;
@@ -143,6 +160,9 @@ static void place(struct splitter *s, size_t i)
 		}
 		d->outer = false;
 	}
+	// What isn't bound again takes its flags from the mount that it lies in.
+	d->again = d->owner == OWNER_HOST && (d->covered || has_guest_flags(d->mount) ||
+					      d->within || (!d->remount && is_readonly(s->spec)));
 }
 
 static int divide_mount(struct splitter *s, size_t i, struct err *err)
@@ -180,9 +200,7 @@ static int divide_mounts(struct splitter *s, struct err *err)
 // host makes the root read-only, the guest couldn't make its mount points in it.
 static bool needs_stand_in(const struct splitter *s, const struct division *d)
 {
-	const bool readonly = s->spec->root && s->spec->root->readonly;
-
-	return d->outer && (d->carries || readonly);
+	return d->outer && (d->carries || is_readonly(s->spec));
 }
 
 static struct oci_mount stand_in(const struct splitter *s, const struct division *d)
@@ -218,24 +236,22 @@ static void add_host_mounts(const struct splitter *s, struct oci_spec *host)
 // ---- the guest's mounts ----
 
 // What the guest is told of a bind mount of the host's.
-static struct oci_strings bind_options(const struct splitter *s, const struct oci_mount *mount)
+static struct oci_strings bind_options(const struct splitter *s, const struct division *d)
 {
-	struct oci_strings options = { .v = arena_new(s->arena, char *, mount->options.n + 2) };
+	static const char *const defaults[] = { "rw", "suid", "dev", "exec", "symfollow" };
+	const struct oci_mount *mount = d->mount;
+	struct oci_strings options = {
+		.v = arena_new(s->arena, char *, mount->options.n + 1 + ARRAY_SIZE(defaults))
+	};
 
 	options.v[options.n++] = arena_strdup(s->arena, "rbind");
+	for (size_t i = 0; d->within && i < ARRAY_SIZE(defaults); i++)
+		options.v[options.n++] = arena_strdup(s->arena, defaults[i]);
 	for (size_t i = 0; i < mount->options.n; i++)
 		if (IS_AMONG(mount->options.v[i], guest_flags) ||
 		    IS_AMONG(mount->options.v[i], shared_flags))
 			options.v[options.n++] = mount->options.v[i];
 	return options;
-}
-
-static bool has_guest_flags(const struct oci_mount *mount)
-{
-	for (size_t i = 0; i < mount->options.n; i++)
-		if (IS_AMONG(mount->options.v[i], guest_flags))
-			return true;
-	return false;
 }
 
 static struct oci_mount bind_again(const struct splitter *s, const struct division *d)
@@ -244,7 +260,7 @@ static struct oci_mount bind_again(const struct splitter *s, const struct divisi
 		.destination = arena_strdup(s->arena, d->target),
 		.type = arena_strdup(s->arena, "bind"),
 		.source = arena_strdup(s->arena, d->target),
-		.options = bind_options(s, d->mount),
+		.options = bind_options(s, d),
 	};
 }
 
@@ -273,7 +289,7 @@ static void add_guest_mounts(const struct splitter *s, struct oci_spec *guest)
 		const struct division *d = &s->v[i];
 		struct oci_mount *next = &guest->mounts.v[guest->mounts.n];
 
-		if (d->owner == OWNER_HOST && !d->covered && !has_guest_flags(d->mount))
+		if (d->owner == OWNER_HOST && !d->again)
 			continue;
 		guest->mounts.n++;
 		*next = d->owner == OWNER_HOST ? bind_again(s, d) :

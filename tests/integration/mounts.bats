@@ -331,6 +331,24 @@ check_options() {
 	[ ! -e "$BUNDLE/rootfs/x" ]
 }
 
+@test "mounts: a read-only root, with bind mounts that are writable or not" {
+	config '.root.readonly = true'
+	mkdir -p "$T"/{rw,ro}/below
+	touch "$T/file"
+	mkdir "$BUNDLE/rootfs"/{rw,ro}
+	touch "$BUNDLE/rootfs/file"
+	config --arg t "$T" '.mounts += [
+		{destination: "/rw", type: "bind", source: ($t + "/rw"), options: ["rbind", "rw"]},
+		{destination: "/ro", type: "bind", source: ($t + "/ro"), options: ["rbind", "ro", "nosuid"]},
+		{destination: "/ro/below", type: "bind", source: ($t + "/rw/below"), options: ["bind"]},
+		{destination: "/file", type: "bind", source: ($t + "/file"), options: ["bind"]}]'
+	in_container 'for f in rw/a rw/below/b ro/c ro/below/d file new; do echo x >/$f && echo $f; done 2>/dev/null
+		grep -c "/ro/below.*nosuid" /proc/self/mountinfo; :'
+	assert_eq "$output" $'rw/a\nrw/below/b\nro/below/d\nfile\n0'
+	assert_eq "$(cat "$T"/rw/a "$T"/rw/below/{b,d} "$T/file")" $'x\nx\nx\nx'
+	[ ! -e "$T/ro/c" ]
+}
+
 @test "mounts: a read-only root that has none of the mount points" {
 	config '.root.readonly = true'
 	rmdir "$BUNDLE/rootfs"/{dev,proc,sys}

@@ -20,6 +20,13 @@ load lib
 	assert_status 137
 }
 
+@test "run: gives the program the time of the host" {
+	local before
+	before=$(date +%s)
+	in_container 'date +%s'
+	[ "$output" -ge "$before" ] && [ "$output" -le "$(date +%s)" ]
+}
+
 @test "run: deletes the container when it has ended" {
 	in_container 'true'
 	assert_nothing_left

@@ -152,6 +152,8 @@ void agent_hello(struct agent *agent)
 	agent_connect(agent);
 	agent_send(agent, &header, &hello);
 	agent_next(agent);
+	memcpy(&agent->clock, agent->payload, sizeof(agent->clock));
+	agent_next(agent);
 }
 
 void agent_ready(struct agent *agent)

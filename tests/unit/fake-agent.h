@@ -13,6 +13,7 @@ struct agent {
 	// The last frame that agent_next() has got.
 	struct proto_header header;
 	char payload[70000];
+	struct proto_clock clock; // what the first frame has said
 	// What the session has told.
 	enum session_state states[16];
 	unsigned int changes, ooms;

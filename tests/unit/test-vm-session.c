@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 static struct agent agent;
@@ -68,6 +69,9 @@ static void test_life(void)
 	begin(agent_hello);
 	is_int(session_state(agent.session), SESSION_CREATING);
 	is_int(session_hello(agent.session)->boot_us[0], 1000);
+	const time_t now = time(NULL);
+	ok(agent.clock.seconds <= now && agent.clock.seconds > now - 60,
+	   "the agent hears the time");
 	is_int(agent.header.type, PROTO_CONFIG);
 	ok(agent.header.len == 7 && memcmp(agent.payload, "{\"a\":1}", 7) == 0,
 	   "the agent gets the configuration");

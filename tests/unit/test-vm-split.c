@@ -111,6 +111,16 @@ static void test_readonly(void)
 	       "guest: proc proc /proc; tmpfs tmpfs /dev nosuid; devpts devpts /dev/pts; "
 	       "tmpfs tmpfs /run tmpcopyup; ");
 	ok(host->root->readonly && guest->root->readonly, "both know that it is read-only");
+	is_str(mounts_of(M("/a", "bind", "/x", "'rbind','rw'") "," M("/a", "none", "none",
+								     "'remount','bind','ro'"),
+			 ROOT(true)),
+	       "host: bind /x /a rbind,rw; none none /a remount,bind,ro; guest: bind /a /a rbind; ");
+	is_str(mounts_of(M("/a", "bind", "/x", "'bind','ro','nosuid'") "," M("/a/b", "bind", "/y",
+									     "'bind','noexec'"),
+			 ROOT(false)),
+	       "host: bind /x /a bind,ro,nosuid; bind /y /a/b bind,noexec; "
+	       "guest: bind /a /a rbind,ro,nosuid; "
+	       "bind /a/b /a/b rbind,rw,suid,dev,exec,symfollow,noexec; ");
 }
 
 static void test_kernel_trees(void)

@@ -5,6 +5,7 @@
 #include "base/scope.h"
 #include "base/str.h"
 #include "vm-mode/agent/agent.h"
+#include "vm-mode/agent/guest.h"
 #include "vm-mode/agent/job.h"
 #include "vm-mode/agent/report.h"
 #include "vm-mode/proto/figures.h"
@@ -43,6 +44,18 @@ struct request {
 	const struct proto_header *header;
 	const char *payload;
 };
+
+static int do_clock(const struct request *r, struct err *err)
+{
+	struct proto_clock clock;
+
+	(void)err;
+	memcpy(&clock, r->payload, sizeof(clock));
+	// Under the unit test's agent it would be the host's.
+	if (!r->agent->root)
+		guest_set_clock(&clock);
+	return 0;
+}
 
 static int do_config(const struct request *r, struct err *err)
 {
@@ -138,6 +151,7 @@ static const struct {
 	uint32_t min_len;
 	int (*run)(const struct request *r, struct err *err);
 } requests[] = {
+	{ PROTO_CLOCK, sizeof(struct proto_clock), do_clock },
 	{ PROTO_CONFIG, 1, do_config },
 	{ PROTO_START, 0, do_start },
 	{ PROTO_EXEC, 1, do_exec },

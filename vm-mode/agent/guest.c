@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LIST_MAX  ((size_t)64 * 1024)
@@ -155,7 +156,15 @@ int guest_prepare(struct err *err)
 	return 0;
 }
 
-// ---- by the configuration ----
+// ---- by the host's word ----
+
+void guest_set_clock(const struct proto_clock *clock)
+{
+	const struct timespec now = { .tv_sec = clock->seconds, .tv_nsec = clock->nanoseconds };
+
+	if (clock_settime(CLOCK_REALTIME, &now) < 0)
+		log_warn("set the clock: %s", err_text(errno));
+}
 
 static int mount_root(bool dax, struct err *err)
 {

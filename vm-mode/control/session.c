@@ -12,6 +12,7 @@
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
+#include <time.h>
 
 // What may be asked, and what the answer is.
 static const struct rule {
@@ -19,6 +20,8 @@ static const struct rule {
 	uint32_t min, max;	  // bytes of the payload
 	enum session_state since; // from which state on
 } rules[] = {
+	{ PROTO_CLOCK, 0, sizeof(struct proto_clock), sizeof(struct proto_clock),
+	  SESSION_GREETING },
 	{ PROTO_CONFIG, PROTO_READY, 1, PROTO_TO_AGENT_MAX, SESSION_GREETING },
 	{ PROTO_START, PROTO_STARTED, 0, 0, SESSION_CREATED },
 	{ PROTO_EXEC, PROTO_STARTED, 1, PROTO_TO_AGENT_MAX, SESSION_CREATED },
@@ -378,13 +381,20 @@ static void set_timer(struct session *session, unsigned int ms)
 
 static void handle_hello(struct session *session)
 {
+	struct timespec now = { 0 };
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	const struct proto_clock clock = { .seconds = now.tv_sec, .nanoseconds = now.tv_nsec };
+	const struct session_request set_clock = { .type = PROTO_CLOCK,
+						   .payload = &clock,
+						   .len = sizeof(clock) };
 	const struct session_request config = { .type = PROTO_CONFIG,
 						.payload = session->agent_config,
 						.len = (uint32_t)session->agent_config_len };
 	struct err err;
 
 	memcpy(&session->hello, session->payload, sizeof(session->hello));
-	if (session_ask(session, &config, &err) < 0) {
+	if (session_ask(session, &set_clock, &err) < 0 || session_ask(session, &config, &err) < 0) {
 		session_fail(session, &err);
 		return;
 	}

@@ -37,8 +37,8 @@
 
 enum proto_type {
 	// host to agent
-	PROTO_CONFIG =
-		1, // JSON, struct agent_config (vm-mode/agent_config.h): answered by READY or FAILED
+	PROTO_CLOCK = 1, // proto_clock: the first; not answered
+	PROTO_CONFIG, // JSON, struct agent_config (vm-mode/agent_config.h): answered by READY or FAILED
 	PROTO_START,  // run the program: answered by STARTED or FAILED
 	PROTO_EXEC,   // JSON, struct agent_exec: answered by STARTED or FAILED
 	PROTO_SIGNAL, // proto_signal: to a process, or to all: answered by DONE or FAILED
@@ -82,6 +82,13 @@ struct proto_hello {
 	uint32_t version;
 	uint32_t reserved;
 	uint64_t boot_us[PROTO_BOOT_COUNT]; // guest time, since its start
+};
+
+// The host's CLOCK_REALTIME. What the guest's kernel has read of it when it began to boot has fallen behind by the
+// ticks that it has missed since.
+struct proto_clock {
+	int64_t seconds;
+	int64_t nanoseconds;
 };
 
 struct proto_signal {
