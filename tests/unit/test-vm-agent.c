@@ -677,7 +677,7 @@ static void test_errors(void)
 	say(PROTO_CONFIG, 0, "{", 1);
 	ok(str_starts(hear(), "FAILED 0: configuration for the guest: "), "a bad configuration");
 	say(PROTO_SIGNAL, 0, "x", 1);
-	is_str(hear(), "FAILED 0: request 4: only 1 bytes");
+	is_str(hear(), "FAILED 0: request 5: only 1 bytes");
 	say(PROTO_CONFIG, 0, "{}", 2);
 	is_str(hear(), "FAILED 0: the guest has its container already");
 	end();
