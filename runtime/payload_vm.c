@@ -20,6 +20,8 @@
 #include "vm-mode/vm.h"
 
 #include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <sched.h>
 #include <sys/socket.h>
 
@@ -310,6 +312,21 @@ static int shed_fds(struct creation *c, struct err *err)
 	return 0;
 }
 
+// What an engine or a hook has put into the network namespace is there, but not for the guest.
+static void warn_of_network(void)
+{
+	struct ifaddrs *list = NULL;
+
+	if (getifaddrs(&list) < 0)
+		return;
+	for (const struct ifaddrs *i = list; i; i = i->ifa_next)
+		if (i->ifa_addr && i->ifa_addr->sa_family == AF_PACKET &&
+		    (i->ifa_flags & (IFF_UP | IFF_LOOPBACK)) == IFF_UP)
+			log_warn("VM mode has no network yet: the guest doesn't get %s",
+				 i->ifa_name);
+	freeifaddrs(list);
+}
+
 static int settle(struct creation *c, struct err *err)
 {
 	struct payload_guest *guest = c->guest;
@@ -319,6 +336,7 @@ static int settle(struct creation *c, struct err *err)
 	*root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (*root < 0)
 		return err_sys(err, "open the root");
+	warn_of_network();
 	if (take_streams(c, err) < 0 || shed_fds(c, err) < 0 ||
 	    vm_prepare(&guest->config, &guest->vm, err) < 0)
 		return -err->code;
