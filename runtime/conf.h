@@ -1,6 +1,6 @@
 // conf: what the operator of this host has set: /etc/moat/moat.conf.
 //
-// One JSON object; docs/vm-mode.md ("Selected by whom") tells its fields. It is read where a container is
+// One JSON object; docs/vm-use.md ("Selection") tells its fields. It is read where a container is
 // made, and by `moat check`; verbs on containers that are there do without. Read by the tables of
 // oci-spec/bind.h, but an unknown field is an error: it would be a setting that does nothing.
 #pragma once
