@@ -47,3 +47,21 @@ void environ_set_home(struct process_plan *plan, const char *home);
 // Finds args[0] in the container, relative to its working directory and PATH, and fills
 // plan->programs.
 int program_find(struct process_plan *plan, struct err *err);
+
+// The spec's AppArmor profile, and its SELinux label; NULL: none.
+static inline const char *plan_apparmor(const struct process_plan *plan)
+{
+	const char *profile = plan->process->apparmor_profile;
+
+	return profile && *profile ? profile : NULL;
+}
+
+static inline const char *plan_selinux(const struct process_plan *plan)
+{
+	const char *label = plan->process->selinux_label;
+
+	return label && *label ? label : NULL;
+}
+
+// Opens plan->attr_fd where the program gets a label. -ENOTSUP: this host has not that security module.
+int label_prepare(struct process_plan *plan, struct err *err);

@@ -7,10 +7,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/keyctl.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 // The possessor does anything but setattr, the user views, reads and links (the kernel's own choice
@@ -22,8 +20,6 @@
 
 // The largest /etc/passwd that is read.
 #define PASSWD_MAX ((size_t)4 * 1024 * 1024)
-
-#define PROC_ROOT_INO 1 // of every procfs, since Linux 2.6; include/linux/proc_fs.h
 
 static int join_keyring(const struct process_plan *plan, struct err *err)
 {
@@ -141,65 +137,12 @@ static int enter_cwd(struct process_plan *plan, struct err *err)
 	return 0;
 }
 
-// Our own /proc/PID/attr, which the launcher can use too: it is the same process. /proc is the
-// container's, so each step is checked: it is the root of a procfs, and nothing is mounted between
-// it and the file (CVE-2025-52881).
-static int open_attr(struct err *err)
-{
-	const struct open_how how = {
-		.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS,
-	};
-	struct statfs fs;
-	struct stat st;
-
-	scope_fd int proc = open("/proc", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (proc < 0 || fstatfs(proc, &fs) < 0 || fstat(proc, &st) < 0)
-		return err_sys(err, "open /proc for the LSM label");
-	if (fs.f_type != PROC_SUPER_MAGIC || st.st_ino != PROC_ROOT_INO)
-		return err_set(err, EXDEV, "open /proc for the LSM label: it is no procfs");
-	int fd = sys_openat2(proc, "self/attr", &how);
-	return fd < 0 ? err_sys(err, "open /proc/self/attr") : fd;
-}
-
-// Without the LSM its file is missing, or reading it is refused.
-static int check_lsm(int attr_fd, const char *lsm, const char *field, const char *file,
-		     struct err *err)
-{
-	char label[256];
-
-	scope_fd int fd = openat(attr_fd, file, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || read(fd, label, sizeof(label)) < 0)
-		return err_set(err, ENOTSUP, "process.%s: %s is not enabled on this host", field,
-			       lsm);
-	return 0;
-}
-
-static int prepare_label(struct process_plan *plan, struct err *err)
-{
-	const char *profile = plan->process->apparmor_profile,
-		   *label = plan->process->selinux_label;
-	const bool apparmor = profile && *profile, selinux = label && *label;
-
-	if (!apparmor && !selinux)
-		return 0;
-	plan->attr_fd = open_attr(err);
-	if (plan->attr_fd < 0)
-		return -err->code;
-	if (apparmor &&
-	    check_lsm(plan->attr_fd, "AppArmor", "apparmorProfile", "apparmor/current", err) < 0)
-		return -err->code;
-	if (selinux && check_lsm(plan->attr_fd, "SELinux", "selinuxLabel", "current", err) < 0)
-		return -err->code;
-	return 0;
-}
-
 int process_prepare(struct process_plan *plan, struct err *err)
 {
 	if (join_keyring(plan, err) < 0 || own_stdio(plan, err) < 0)
 		return -err->code;
 	set_home(plan);
-	if (enter_cwd(plan, err) < 0 || program_find(plan, err) < 0 || prepare_label(plan, err) < 0)
+	if (enter_cwd(plan, err) < 0 || program_find(plan, err) < 0 || label_prepare(plan, err) < 0)
 		return -err->code;
 	return 0;
 }

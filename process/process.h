@@ -16,7 +16,7 @@
 // What it doesn't do: namespaces, mounts, cgroups, the terminal, sysctls.
 //
 // The files. Spec to plan: plan.c, caps.c, environ.c, limits.c. What is looked up inside the
-// container: prepare.c, program.c. Plan to list: steps.c. Running the list: enter.c, image.c (what
+// container: prepare.c, program.c, label.c. Plan to list: steps.c. Running the list: enter.c, image.c (what
 // the launcher is given), launcher.c, report.c. Seccomp: filter.c, filter-compile.c (libseccomp),
 // filter-compact.c (what it gives, made small), filter-cache.c, digest.c. Beside it, with headers of
 // their own: channel (how parent and process tell each other how it goes), console (its terminal),
@@ -126,6 +126,12 @@ int process_make_cwd(const struct process_plan *plan, struct err *err);
 // (`executable file not found in $PATH`, `permission denied`), the owner of the terminal and the
 // other standard streams, the file for the LSM label.
 int process_prepare(struct process_plan *plan, struct err *err);
+
+// In a process that will be no program, as VM mode's monitor, before it has threads, children or no_new_privs: it takes the
+// AppArmor profile and the SELinux label that the plan has for the program, at once. `proc_fd` is the root of a procfs
+// of its pid namespace that nobody can have replaced. -ENOTSUP: this host has not that security module; else in the
+// launcher's words.
+int process_take_label(const struct process_plan *plan, int proc_fd, struct err *err);
 
 // Descriptors of the last stretch. None of them reaches the program; all are above 2 +
 // preserve_fds.

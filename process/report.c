@@ -17,6 +17,7 @@ static const struct {
 	{ "send the seccomp listener", EPERM, "does the profile allow sendmsg?" },
 	{ "capabilities", EPERM, "does the profile allow capset?" },
 	{ "AppArmor", ENOENT, "is the profile loaded?" },
+	{ "SELinux", EINVAL, "is SELinux enabled, and this a context of its policy?" },
 };
 
 int process_report_err(const struct process_report *report, struct err *err)

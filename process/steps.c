@@ -68,13 +68,12 @@ static void add_label(const struct process_plan *plan, struct steps *steps, cons
 
 static void add_labels(const struct process_plan *plan, struct steps *steps)
 {
-	const char *profile = plan->process->apparmor_profile,
-		   *label = plan->process->selinux_label;
+	const char *profile = plan_apparmor(plan), *label = plan_selinux(plan);
 
-	if (profile && *profile)
+	if (profile)
 		add_label(plan, steps, arena_printf(plan->arena, "AppArmor profile %s", profile),
 			  "apparmor/exec", arena_printf(plan->arena, "exec %s", profile));
-	if (label && *label)
+	if (label)
 		add_label(plan, steps, arena_printf(plan->arena, "SELinux label %s", label), "exec",
 			  label);
 }

@@ -134,11 +134,37 @@ static int begin(struct execution *e, struct err *err)
 	return 0;
 }
 
+// Engines give an exec what the container has.
+static int check_label(const char *field, const char *wanted, const char *own, struct err *err)
+{
+	if (!wanted || !*wanted || (own && str_eq(wanted, own)))
+		return 0;
+	return err_set(err, ENOTSUP,
+		       "process.%s: %s: a VM has one label, from its start, and that is %s", field,
+		       wanted, own && *own ? own : "none");
+}
+
+static int check_labels(const struct execution *e, struct err *err)
+{
+	const struct oci_process *own = e->container.spec->process;
+	const char *profile = e->spec->apparmor_profile;
+
+	// That of a privileged exec; in the guest every process is so.
+	if (profile && str_eq(profile, "unconfined"))
+		profile = NULL;
+	if (check_label("apparmorProfile", profile, own->apparmor_profile, err) < 0 ||
+	    check_label("selinuxLabel", e->spec->selinux_label, own->selinux_label, err) < 0)
+		return -err->code;
+	return 0;
+}
+
 // The guest makes its own; here it is made to find what is wrong.
 static int plan(struct execution *e, struct err *err)
 {
 	const struct process_env env = { .caps = process_caps_grantable(true) };
 
+	if (check_labels(e, err) < 0)
+		return -err->code;
 	return process_plan_make(e->spec, e->container.spec->linux, &env, e->rt->arena, &e->plan,
 				 err);
 }

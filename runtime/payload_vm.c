@@ -161,10 +161,12 @@ static int plan_process(struct creation *c, struct err *err)
 					       .caps = process_caps_grantable(true) };
 	const struct process_env vmm_env = { .caps = process_caps_grantable(false) };
 
-	// Of the process's properties these alone are the VMM's, too.
+	// Of the process's properties these alone are the VMM's: labels are of the host's policy.
 	*vmm = (struct oci_process){ .args = guest->whole->process->args,
 				     .cwd = guest->whole->process->cwd,
-				     .oom_score_adj = guest->whole->process->oom_score_adj };
+				     .oom_score_adj = guest->whole->process->oom_score_adj,
+				     .apparmor_profile = guest->whole->process->apparmor_profile,
+				     .selinux_label = guest->whole->process->selinux_label };
 	if (process_plan_make(guest->spec->process, guest->spec->linux, &guest_env, c->arena,
 			      &c->process_plan, err) < 0)
 		return -err->code;
@@ -338,6 +340,7 @@ static int settle(struct creation *c, struct err *err)
 		return err_sys(err, "open the root");
 	warn_of_network();
 	if (take_streams(c, err) < 0 || shed_fds(c, err) < 0 ||
+	    process_take_label(guest->host_plan, guest->config.fds[VM_FD_PROC], err) < 0 ||
 	    vm_prepare(&guest->config, &guest->vm, err) < 0)
 		return -err->code;
 	text_free(&guest->agent_config);

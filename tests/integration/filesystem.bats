@@ -49,14 +49,15 @@ fs_tests() {
 @test "filesystem: locks" { fs_tests locks; }
 @test "filesystem: inotify" { fs_tests events; }
 
-@test "filesystem: a microVM maps large files of its root, and no others" {
+@test "filesystem: a microVM maps large files of its root that have no holes, and no others" {
 	[ "$MOAT_MODE" = vm ] || skip "a microVM's way to share the host's cache"
 	bind_mount
-	truncate -s 1M "$BUNDLE/rootfs/files/large" "$T/bind/large"
-	truncate -s 10K "$BUNDLE/rootfs/files/small"
-	in_container 'for f in /files/large /files/small /bind/large; do fstest dax $f; done
+	head -c 1M /dev/zero | tee "$BUNDLE/rootfs/files/large" >"$T/bind/large"
+	head -c 10K /dev/zero >"$BUNDLE/rootfs/files/small"
+	truncate -s 1M "$BUNDLE/rootfs/files/sparse"
+	in_container 'for f in /files/large /files/small /files/sparse /bind/large; do fstest dax $f; done
 		head -c 1000000 /dev/zero >/files/made; stat /files/made >/dev/null; fstest dax /files/made'
-	assert_eq "$output" $'yes\nno\nno\nyes'
+	assert_eq "$output" $'yes\nno\nno\nno\nyes'
 }
 
 # A file that the guest knows is a descriptor of the file server's.
@@ -103,6 +104,54 @@ stress() {
 	in_container "$(stress /files)"
 	umount "$T/rootfs"
 	snapshot_host
+}
+
+# ---- what ends ----
+
+# small_file_system DIR: one of 16 MiB, in memory.
+small_file_system() {
+	mkdir -p "$1"
+	mount -t tmpfs -o size=16m none "$1" || skip "host can't mount a tmpfs here"
+	snapshot_host
+}
+
+@test "filesystem: a full disk, below a bind mount" {
+	bind_mount
+	small_file_system "$T/bind"
+	in_container 'fstest /bind full'
+	umount "$T/bind"
+	snapshot_host
+}
+
+# root_on_small: the bundle's root file system has little place.
+root_on_small() {
+	small_file_system "$T/small"
+	mkdir "$T/small/rootfs"
+	cp -a "$BUNDLE/rootfs/." "$T/small/rootfs"
+	config --arg root "$T/small/rootfs" '.root.path = $root'
+}
+
+@test "filesystem: a full disk, below the root" {
+	bind_mount
+	root_on_small
+	in_container 'fstest /files full'
+	umount "$T/small"
+	snapshot_host
+}
+
+@test "filesystem: a full disk, below the root, where there is no bind mount" {
+	root_on_small
+	in_container 'fstest /files full'
+	umount "$T/small"
+	snapshot_host
+}
+
+@test "filesystem: the spec's limit on the length of a file" {
+	config '.process.rlimits += [{"type": "RLIMIT_FSIZE", "soft": 1000000, "hard": 1000000}]'
+	bind_mount
+	in_container 'for dir in /files /bind; do
+		head -c 2000000 /dev/zero >$dir/file; echo $?; stat -c %s $dir/file; done'
+	assert_eq "$output" $'153\n1000000\n153\n1000000'
 }
 
 # ---- an overlay of the container's own ----

@@ -483,6 +483,89 @@ static void test_xattr(void)
 
 // ---- the window ----
 
+// A file of 100,000 bytes, the first `hole` of which are one.
+static void put_large(const char *name, off_t hole)
+{
+	static const char bytes[100000];
+	scope_fd int fd = openat(base_fd, name, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+	const size_t len = sizeof(bytes) - (size_t)hole;
+
+	is_int(pwrite(fd, bytes, len, hole), (long long)len);
+}
+
+// Does the file have a place for all that it could hold up to `size`?
+static bool is_filled(const char *name, off_t size)
+{
+	struct stat st;
+
+	return fstatat(base_fd, name, &st, 0) == 0 && st.st_blocks * 512 >= size;
+}
+
+static void punch(struct client *client, uint64_t nodeid, uint64_t fh)
+{
+	const struct fuse_fallocate_in in = { .fh = fh,
+					      .length = 80000,
+					      .mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE };
+
+	is_int(client_call(client, FUSE_FALLOCATE, nodeid, PART(in), NO_PART, NO_PART), 0);
+}
+
+// What is mapped for writing is all there: a store shall never find the disk full.
+static void test_holes(void)
+{
+	struct client client;
+	struct fuse_entry_out entry = { 0 };
+	struct fuse_open_out open = { 0 };
+
+	put_large("sparse", 80000);
+	put_large("file", 0);
+	start_with(&client, (struct fs_options){ .window_bytes = 4 * FS_WINDOW_SLOT,
+						 .dax_min_bytes = 65536,
+						 .map = note_mapping });
+	client_init(&client, ALL_FLAGS);
+	client_lookup(&client, ROOT, "sparse", &entry);
+	is_int(entry.attr.flags & FUSE_ATTR_DAX, 0);
+	ok(!is_filled("sparse", 100000), "a file with a hole");
+	struct fuse_setupmapping_in in = { .fh = UINT64_MAX, .len = FS_WINDOW_SLOT };
+	is_int(client_call(&client, FUSE_SETUPMAPPING, entry.nodeid, PART(in), NO_PART, NO_PART),
+	       0);
+	ok(!is_filled("sparse", 100000), "mapped for reading, it keeps it");
+	in.flags = FUSE_SETUPMAPPING_FLAG_READ | FUSE_SETUPMAPPING_FLAG_WRITE;
+	is_int(client_call(&client, FUSE_SETUPMAPPING, entry.nodeid, PART(in), NO_PART, NO_PART),
+	       0);
+	ok(is_filled("sparse", 100000), "mapped for writing, it has none");
+
+	client_lookup(&client, ROOT, "file", &entry);
+	client_open_file(&client, entry.nodeid, O_RDWR, &open);
+	in.moffset = FS_WINDOW_SLOT;
+	is_int(client_call(&client, FUSE_SETUPMAPPING, entry.nodeid, PART(in), NO_PART, NO_PART),
+	       0);
+	punch(&client, entry.nodeid, open.fh);
+	ok(is_filled("file", 100000), "nor does one come of punching");
+	struct fuse_setattr_in longer = { .valid = FATTR_SIZE, .size = 400000 };
+	is_int(client_call(&client, FUSE_SETATTR, entry.nodeid, PART(longer), NO_PART, NO_PART), 0);
+	ok(is_filled("file", 400000), "nor of making it longer");
+	const struct fuse_write_in write = { .fh = open.fh, .offset = 700000, .size = 1 };
+	is_int(client_call(&client, FUSE_WRITE, entry.nodeid, PART(write), BYTES("x", 1), NO_PART),
+	       0);
+	ok(is_filled("file", 700000), "nor of writing behind its end");
+	longer.size = FS_WINDOW_SLOT + 100 * 4096;
+	is_int(client_call(&client, FUSE_SETATTR, entry.nodeid, PART(longer), NO_PART, NO_PART), 0);
+	ok(is_filled("file", (off_t)FS_WINDOW_SLOT) &&
+		   !is_filled("file", (off_t)FS_WINDOW_SLOT + 50 * 4096),
+	   "what isn't mapped is left alone");
+
+	const struct fuse_removemapping_in count = { 1 };
+	const struct fuse_removemapping_one one = { FS_WINDOW_SLOT, FS_WINDOW_SLOT };
+	is_int(client_call(&client, FUSE_REMOVEMAPPING, entry.nodeid, PART(count), PART(one),
+			   NO_PART),
+	       0);
+	punch(&client, entry.nodeid, open.fh);
+	ok(!is_filled("file", (off_t)FS_WINDOW_SLOT), "and no more, a hole can be made");
+	client_close(&client);
+	clean();
+}
+
 static void test_dax(void)
 {
 	struct client client;
@@ -490,10 +573,7 @@ static void test_dax(void)
 	struct fuse_init_out init = { 0 };
 
 	put("small", "x");
-	put("large", "x");
-	int fd = openat(base_fd, "large", O_WRONLY | O_CLOEXEC);
-	is_int(ftruncate(fd, 100000), 0);
-	close(fd);
+	put_large("large", 0);
 	start_with(&client, (struct fs_options){ .window_bytes = 4 * FS_WINDOW_SLOT,
 						 .dax_min_bytes = 65536,
 						 .map = note_mapping });
@@ -590,6 +670,7 @@ int main(void)
 	test_kill();
 	test_xattr();
 	test_dax();
+	test_holes();
 	measure();
 	tree_close();
 	return done();

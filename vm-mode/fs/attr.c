@@ -58,6 +58,23 @@ static uint32_t encode_device(uint32_t major, uint32_t minor)
 	return (minor & 0xff) | major << 8 | (minor & ~UINT32_C(0xff)) << 12;
 }
 
+// A file system that compresses counts fewer blocks.
+static bool has_holes(const struct fs *fs, const struct inode *inode, const struct statx *stx)
+{
+	if (stx->stx_blocks * 512 >= stx->stx_size)
+		return false;
+	scope_fd int fd = fs_reopen(fs, inode, O_RDONLY);
+	return fd < 0 || lseek(fd, 0, SEEK_HOLE) < (off_t)stx->stx_size;
+}
+
+// Not of a file that others can cut short, which could end the guest; nor of one with holes, which would be filled where it
+// is written (ops-dax.c).
+static bool is_mapped(const struct fs *fs, const struct inode *inode, const struct statx *stx)
+{
+	return (fs->flags & FUSE_HAS_INODE_DAX) && !inode->foreign && S_ISREG(inode->type) &&
+	       stx->stx_size >= fs->options.dax_min_bytes && !has_holes(fs, inode, stx);
+}
+
 void fs_fill_attr(const struct fs *fs, const struct inode *inode, const struct statx *stx,
 		  struct fuse_attr *attr)
 {
@@ -80,9 +97,7 @@ void fs_fill_attr(const struct fs *fs, const struct inode *inode, const struct s
 	};
 	if (inode->submount && (fs->flags & FUSE_SUBMOUNTS))
 		attr->flags |= FUSE_ATTR_SUBMOUNT;
-	// Of a file that others can truncate, a mapping could end the guest.
-	if ((fs->flags & FUSE_HAS_INODE_DAX) && !inode->foreign && S_ISREG(inode->type) &&
-	    stx->stx_size >= fs->options.dax_min_bytes)
+	if (is_mapped(fs, inode, stx))
 		attr->flags |= FUSE_ATTR_DAX;
 }
 

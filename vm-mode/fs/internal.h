@@ -123,6 +123,11 @@ int fs_answer_open(struct fs *fs, const struct inode *inode, int fd, struct fuse
 // On an overlay, a file that is written for the first time becomes another one: what is mapped of
 // the old must follow.
 void fs_dax_follow(struct fs *fs, const struct inode *inode);
+// Before a file becomes `size` long, or is written only from there on: what is mapped of it has no hole between its end and
+// `size`. -ENOSPC.
+int fs_dax_grow(struct fs *fs, const struct inode *inode, uint64_t size);
+// After a hole was made: what is mapped of it has none.
+int fs_dax_refill(struct fs *fs, const struct inode *inode);
 void fs_dax_forget(struct fs *fs, struct inode *inode);
 void fs_dax_clear(struct fs *fs);
 

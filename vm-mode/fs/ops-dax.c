@@ -1,8 +1,13 @@
 // Pieces of files that the guest sees as memory: the DAX window, in slots of 2 MiB.
+//
+// A store for which the file system finds no place is a fault of the VMM's, which KVM can't hand on to the guest's program:
+// the guest would end. So what is mapped for writing has its place already, and it is the mapping that fails, which
+// the guest's kernel can tell the program: holes are filled when a slot is mapped, and when one would come into being there.
 #include "vm-mode/fs/internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/falloc.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -42,6 +47,29 @@ static bool in_window(const struct fs *fs, uint64_t offset, uint64_t len)
 	       offset < size && len <= size - offset;
 }
 
+// Fills the holes of [from, to).
+static int fill_holes(int fd, uint64_t from, uint64_t to)
+{
+	off_t hole = lseek(fd, (off_t)from, SEEK_HOLE);
+
+	// Behind the end.
+	if (hole < 0)
+		hole = (off_t)from;
+	if ((uint64_t)hole >= to)
+		return 0;
+	if (fallocate(fd, FALLOC_FL_KEEP_SIZE, hole, (off_t)to - hole) < 0 && errno != EOPNOTSUPP)
+		return -errno;
+	return 0;
+}
+
+// A slot's, of a file that is `size` long.
+static int fill_slot_holes(int fd, const struct fs_slot *slot, uint64_t size)
+{
+	const uint64_t from = slot->file_offset, to = from + FS_WINDOW_SLOT;
+
+	return fill_holes(fd, from, size < to ? size : to);
+}
+
 // Maps one slot. `writable` opens the file for writing.
 static int fill_slot(struct fs *fs, const struct inode *inode, struct fs_slot *slot)
 {
@@ -53,8 +81,14 @@ static int fill_slot(struct fs *fs, const struct inode *inode, struct fs_slot *s
 		.prot = PROT_READ | (slot->writable ? PROT_WRITE : 0),
 	};
 	scope_fd int fd = fs_reopen(fs, inode, slot->writable ? O_RDWR : O_RDONLY);
+	struct stat st;
+	int ret = 0;
 
-	return fd < 0 ? fd : map(fs, &mapping, fd);
+	if (fd < 0)
+		return fd;
+	if (slot->writable)
+		ret = fstat(fd, &st) < 0 ? -errno : fill_slot_holes(fd, slot, (uint64_t)st.st_size);
+	return ret < 0 ? ret : map(fs, &mapping, fd);
 }
 
 int op_setupmapping(struct fs *fs, struct fs_request *request)
@@ -122,6 +156,44 @@ void fs_dax_follow(struct fs *fs, const struct inode *inode)
 						  .len = FS_WINDOW_SLOT },
 			    -1);
 	}
+}
+
+static int fill_all_holes(struct fs *fs, const struct inode *inode, uint64_t size)
+{
+	const uint32_t id = (uint32_t)inodes_id(&fs->inodes, inode);
+	scope_fd int fd = -1;
+	int ret = 0;
+
+	for (size_t i = 0; ret == 0 && i < fs->slots_count; i++) {
+		if (fs->slots[i].inode != id || !fs->slots[i].writable)
+			continue;
+		if (fd < 0)
+			fd = fs_reopen(fs, inode, O_RDWR);
+		ret = fd < 0 ? fd : fill_slot_holes(fd, &fs->slots[i], size);
+	}
+	return ret;
+}
+
+int fs_dax_grow(struct fs *fs, const struct inode *inode, uint64_t size)
+{
+	struct stat st;
+
+	if (inode->mappings == 0)
+		return 0;
+	if (fstat(inode->fd, &st) < 0)
+		return -errno;
+	return size <= (uint64_t)st.st_size ? 0 : fill_all_holes(fs, inode, size);
+}
+
+int fs_dax_refill(struct fs *fs, const struct inode *inode)
+{
+	struct stat st;
+
+	if (inode->mappings == 0)
+		return 0;
+	if (fstat(inode->fd, &st) < 0)
+		return -errno;
+	return fill_all_holes(fs, inode, (uint64_t)st.st_size);
 }
 
 void fs_dax_forget(struct fs *fs, struct inode *inode)

@@ -179,6 +179,9 @@ int op_write(struct fs *fs, struct fs_request *request)
 	if (in->size > FS_IO_MAX || in->offset > INT64_MAX - FS_IO_MAX ||
 	    in->size > request->header.len - before)
 		return -EINVAL;
+	int ret = fs_dax_grow(fs, request->inode, in->offset);
+	if (ret < 0)
+		return ret;
 	const struct transfer transfer = {
 		.fd = handle->fd,
 		.write = true,
@@ -226,10 +229,15 @@ int op_fallocate(struct fs *fs, struct fs_request *request)
 	if (in->mode &
 	    ~(uint32_t)(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
 		return -EOPNOTSUPP;
+	int ret = in->mode & FALLOC_FL_KEEP_SIZE ? 0 : fs_dax_grow(fs, request->inode, in->offset);
+	if (ret < 0)
+		return ret;
 	drop_for_user(fs, request);
-	int ret = fallocate(handle->fd, (int)in->mode, (off_t)in->offset, (off_t)in->length);
+	ret = fallocate(handle->fd, (int)in->mode, (off_t)in->offset, (off_t)in->length);
 	ret = ret < 0 ? -errno : 0;
 	raise_again(fs, request);
+	if (ret == 0 && (in->mode & FALLOC_FL_PUNCH_HOLE))
+		ret = fs_dax_refill(fs, request->inode);
 	return ret;
 }
 
@@ -267,6 +275,10 @@ int op_copy_file_range(struct fs *fs, struct fs_request *request)
 		return -EBADF;
 	if (in->flags || in->off_in > INT64_MAX || in->off_out > INT64_MAX)
 		return -EINVAL;
+	const struct inode *target = inodes_get(&fs->inodes, to->nodeid);
+	int ret = target ? fs_dax_grow(fs, target, in->off_out) : 0;
+	if (ret < 0)
+		return ret;
 	drop_for_user(fs, request);
 	ssize_t done = copy_file_range(from->fd, &from_at, to->fd, &to_at,
 				       in->len < COPY_MAX ? in->len : COPY_MAX, 0);

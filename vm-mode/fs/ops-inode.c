@@ -130,10 +130,15 @@ static int set_size(struct fs *fs, struct inode *inode, const struct fuse_setatt
 		errno = S_ISDIR(inode->type) ? EISDIR : EINVAL;
 		return -1;
 	}
+	int ret = fs_dax_grow(fs, inode, in->size);
+	if (ret < 0) {
+		errno = -ret;
+		return -1;
+	}
 	if (kill)
 		cred_drop_fsetid(&fs->cred);
-	int ret = handle ? ftruncate(handle->fd, (off_t)in->size) :
-			   truncate(fs_fd_name(inode->fd).text, (off_t)in->size);
+	ret = handle ? ftruncate(handle->fd, (off_t)in->size) :
+		       truncate(fs_fd_name(inode->fd).text, (off_t)in->size);
 	const int saved = errno;
 
 	if (kill)

@@ -143,6 +143,9 @@ start_dockerd() {
 	await_daemon "$ENGINE/bin/docker" version
 }
 
+# apparmor_flags: for `docker run`. dockerd loads its default profile with a tool that need not be there.
+apparmor_flags() { [ "$(type -P apparmor_parser)" ] || echo --security-opt apparmor=unconfined; }
+
 # configure_podman: without a network, and with systemd for the cgroups.
 configure_podman() {
 	cat >"$ENGINE/containers.conf" <<-EOF

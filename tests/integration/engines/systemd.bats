@@ -92,8 +92,7 @@ no_unit() { [ "$(systemctl show --value -p LoadState "$1")" = not-found ]; }
 }
 
 @test "systemd: docker's container is a scope with its limits; exec, update, kill, rm" {
-	# Its own AppArmor profile it loads with a tool that need not be there.
-	docker run --detach --name "$ID" --network none --security-opt apparmor=unconfined --memory 64m --cpus 0.5 \
+	docker run --detach --name "$ID" --network none $(apparmor_flags) --memory 64m --cpus 0.5 \
 		--pids-limit 33 busybox sleep 1000 >"$T/id"
 	local unit
 	unit=docker-$(<"$T/id").scope

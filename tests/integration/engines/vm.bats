@@ -379,12 +379,14 @@ has_runs() { [ "$(podman exec "$ID" cat /runs | wc -l)" -eq "$1" ]; }
 # ---- docker -------------------------------------------------------------------------------------
 
 @test "vm: docker: run, exec, a terminal, kill" {
-	attempt docker run --rm --name "$ID" --network none --security-opt apparmor=unconfined $IMAGE sh -c 'uname -r; echo err >&2; exit 7'
+	attempt docker run --rm --name "$ID" --network none $(apparmor_flags) $IMAGE sh -c 'uname -r; echo err >&2; exit 7'
 	assert_status 7
 	assert_match "$output" '-moat$'
 	assert_eq "$stderr" err stderr
-	docker run --detach --name "$ID" --network none --security-opt apparmor=unconfined --memory 128m $IMAGE sh -c "$TRAP" >"$T/id"
+	docker run --detach --name "$ID" --network none $(apparmor_flags) --memory 128m $IMAGE sh -c "$TRAP" >"$T/id"
 	assert_eq "$(docker inspect --format '{{.State.Status}}' "$ID")" running
+	[ ! -d /sys/kernel/security/apparmor ] || [ "$(apparmor_flags)" ] ||
+		assert_eq "$(<"/proc/$(docker inspect --format '{{.State.Pid}}' "$ID")/attr/apparmor/current")" "docker-default (enforce)"
 	attempt docker exec -u 1000:2000 "$ID" sh -c 'uname -r; id -g; exit 5'
 	assert_status 5
 	assert_match "$output" $'-moat\n2000$'

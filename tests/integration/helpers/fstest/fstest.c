@@ -25,8 +25,8 @@
 unsigned int fs_entries = 10000;
 
 static const struct fs_group *const groups[] = {
-	&fs_names, &fs_renames, &fs_owners, &fs_users,	&fs_times, &fs_dirs,
-	&fs_data,  &fs_space,	&fs_maps,   &fs_xattrs, &fs_locks, &fs_events,
+	&fs_names, &fs_renames, &fs_owners, &fs_users,	&fs_times, &fs_dirs,   &fs_data,
+	&fs_space, &fs_full,	&fs_maps,   &fs_xattrs, &fs_locks, &fs_events,
 };
 
 #define SKIPPED	     77

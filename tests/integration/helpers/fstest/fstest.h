@@ -30,7 +30,7 @@ struct fs_group {
 };
 
 extern const struct fs_group fs_names, fs_renames, fs_owners, fs_users, fs_times, fs_dirs, fs_data,
-	fs_space, fs_maps, fs_xattrs, fs_locks, fs_events;
+	fs_space, fs_full, fs_maps, fs_xattrs, fs_locks, fs_events;
 
 /* How many entries a large directory has; the command's --entries. */
 extern unsigned int fs_entries;
