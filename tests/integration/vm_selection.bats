@@ -104,6 +104,23 @@ run_plainly() { timeout --foreground -k 5 60 "$MOAT" --root "$ROOT" "$@" run -b 
 	moat delete --force "$ID"
 }
 
+@test "vm selection: a guest's kernel or initramfs for a container that is no VM, or without a name, is an error" {
+	requires_moat "VM mode"
+	local name
+	for name in kernel initrd; do
+		for verb in run create; do
+			fails 1 "option --vm-$name: the file's name is empty" \
+				"$MOAT" --root "$ROOT" "$verb" --vm "--vm-$name" "" -b "$BUNDLE" "$ID"
+			[ "$MOAT_MODE" = vm ] || fails 1 "config: --vm-$name: this container is no VM \(give --vm, too\)" \
+				moat "$verb" "--vm-$name" /no/such/file -b "$BUNDLE" "$ID"
+		done
+	done
+	# Nor for one that its annotation makes none.
+	set_conf '{"mode": "vm"}'
+	config '.annotations = {"org.moat.vm": "false"}'
+	fails 1 'this container is no VM' "$MOAT" --root "$ROOT" run --vm-kernel /no/such/file -b "$BUNDLE" "$ID"
+}
+
 @test "vm selection: nothing inside the image counts (CVE-2025-24965)" {
 	skip_in_vm "it is selected already"
 	mkdir -p "$BUNDLE/rootfs/etc/moat"
