@@ -24,6 +24,7 @@
 #include <net/if.h>
 #include <sched.h>
 #include <sys/socket.h>
+#include <sys/sysinfo.h>
 
 #define CONTROL_BACKLOG 64
 
@@ -40,11 +41,17 @@ struct payload_guest {
 
 // ---- in the parent ----
 
-static unsigned int host_cpus(void)
+// What this host has.
+static struct vm_size host_size(void)
 {
+	struct sysinfo info;
 	cpu_set_t set;
 
-	return sched_getaffinity(0, sizeof(set), &set) < 0 ? 1 : (unsigned int)CPU_COUNT(&set);
+	sysinfo(&info);
+	return (struct vm_size){ .vcpus = sched_getaffinity(0, sizeof(set), &set) < 0 ?
+						  1 :
+						  (unsigned int)CPU_COUNT(&set),
+				 .memory_bytes = (uint64_t)info.totalram * info.mem_unit };
 }
 
 // What the spec's `vm` object may ask for and moat has not: another hypervisor, a disk image.
@@ -73,6 +80,7 @@ static int divide(struct creation *c, struct err *err)
 	struct payload_guest *guest = arena_new(c->arena, struct payload_guest, 1);
 	const struct vm_size usual = { .vcpus = c->conf->vm.vcpus.v,
 				       .memory_bytes = c->conf->vm.memory.v };
+	const struct vm_size available = host_size();
 	const struct oci_spec *host;
 
 	c->guest = guest;
@@ -81,7 +89,7 @@ static int divide(struct creation *c, struct err *err)
 	for (size_t i = 0; i < VM_FD_COUNT; i++)
 		guest->config.fds[i] = -1;
 	if (check_vm_object(c->spec->vm, err) < 0 ||
-	    vm_size_of(c->spec, &usual, host_cpus(), &guest->size, err) < 0 ||
+	    vm_size_of(c->spec, &usual, &available, &guest->size, err) < 0 ||
 	    vm_split(c->spec, c->arena, &host, &guest->spec, err) < 0)
 		return -err->code;
 	host->linux->resources = (struct oci_resources *)vm_size_resources(host->linux->resources,
@@ -190,6 +198,8 @@ static int plan(struct creation *c, struct err *err)
 	// Else `start` would wait for a word that never comes.
 	if (c->container.state.notify_socket)
 		return err_set(err, ENOTSUP, "NOTIFY_SOCKET can't be passed on into a VM");
+	log_debug("plan: vm %u vCPUs, %llu MiB", guest->size.vcpus,
+		  (unsigned long long)(guest->size.memory_bytes >> 20));
 	if (seccomp_cache_load(c->rt, guest->whole->linux->seccomp, &c->filter, err) < 0 ||
 	    plan_process(c, err) < 0 || open_machine(c, err) < 0)
 		return -err->code;
@@ -199,8 +209,6 @@ static int plan(struct creation *c, struct err *err)
 	guest->config.kernel_parameters = kernel_parameters(c);
 	guest->config.debug = c->rt->debug;
 	guest->config.called = c->called;
-	log_debug("plan: vm %u vCPUs, %llu MiB", guest->size.vcpus,
-		  (unsigned long long)(guest->size.memory_bytes >> 20));
 	write_agent_config(c);
 	return 0;
 }

@@ -90,6 +90,24 @@ run_plainly() { timeout --foreground -k 5 60 "$MOAT" --root "$ROOT" "$@" run -b 
 	assert_match "$output" '^1[0-9]{5} kB'
 }
 
+# host_mib: the memory that this host has.
+host_mib() { awk '/^MemTotal:/ { print int($2 / 1024) }' /proc/meminfo; }
+
+@test "vm selection: no more memory than the host has: a limit is an upper bound, hwConfig is not" {
+	requires_moat "VM mode"
+	local mib
+	config '.linux.resources.memory.limit = 900000000000'
+	set_args sed -n 's/MemTotal: *//p' /proc/meminfo
+	attempt "$MOAT" --root "$ROOT" --debug run --vm -b "$BUNDLE" "$ID"
+	[[ $stderr =~ 'plan: vm '[0-9]+' vCPUs, '([0-9]+)' MiB' ]] || fail "no size is told"
+	mib=${BASH_REMATCH[1]}
+	[ "$mib" -le "$(host_mib)" ] && [ "$mib" -ge $(($(host_mib) - 1)) ] || fail "made with $mib MiB"
+	[ "$MOAT_MODE" != vm ] || assert_status 0
+	config '.vm = {kernel: {path: "/no/such/kernel"}, hwConfig: {memory: 900000000000}}'
+	fails 1 'config: vm\.hwConfig\.memory: 900000000000 bytes are more than the [0-9]+ that this host has' \
+		"$MOAT" --root "$ROOT" run --vm -b "$BUNDLE" "$ID"
+}
+
 @test "vm selection: a wrong moat.conf is an error for create alone, which names file and field" {
 	set_conf '{}'
 	create_container
