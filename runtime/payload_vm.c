@@ -106,22 +106,52 @@ static const struct oci_vm_kernel *wanted_kernel(const struct creation *c)
 	return vm && vm->kernel ? vm->kernel : &c->conf->vm.kernel;
 }
 
+// What the operator has named.
+static int open_named(struct creation *c, struct err *err)
+{
+	int *fds = c->guest->config.fds;
+	const char *kernel = wanted_kernel(c)->path, *initrd = wanted_kernel(c)->initrd;
+
+	// An initramfs has the modules of one kernel.
+	if (c->settings->vm_kernel) {
+		kernel = c->settings->vm_kernel;
+		initrd = NULL;
+	}
+	if (c->settings->vm_initrd)
+		initrd = c->settings->vm_initrd;
+	if (kernel) {
+		fds[VM_FD_KERNEL] = vm_files_open_named_kernel(kernel, c->guest->size.memory_bytes,
+							       err);
+		if (fds[VM_FD_KERNEL] < 0)
+			return -err->code;
+	}
+	if (initrd)
+		fds[VM_FD_INITRD] = vm_files_open_named_initrd(initrd, err);
+	return initrd && fds[VM_FD_INITRD] < 0 ? -err->code : 0;
+}
+
+// What is moat's own.
+static int open_own(struct creation *c, struct err *err)
+{
+	int *fds = c->guest->config.fds;
+
+	if (fds[VM_FD_KERNEL] < 0)
+		fds[VM_FD_KERNEL] = vm_files_open_kernel(c->arena, NULL, err);
+	if (fds[VM_FD_KERNEL] < 0)
+		return -err->code;
+	fds[VM_FD_AGENT] = vm_files_open_agent(err);
+	return fds[VM_FD_AGENT] < 0 ? -err->code : 0;
+}
+
 // What a guest needs that this host has, or not: before anything is made.
 static int open_machine(struct creation *c, struct err *err)
 {
-	int *fds = c->guest->config.fds;
-	struct vm_files_wanted wanted = { .kernel = wanted_kernel(c)->path,
-					  .initrd = wanted_kernel(c)->initrd };
+	int *kvm = &c->guest->config.fds[VM_FD_KVM];
 
-	// An initramfs has the modules of one kernel.
-	if (c->settings->vm_kernel)
-		wanted = (struct vm_files_wanted){ .kernel = c->settings->vm_kernel };
-	if (c->settings->vm_initrd)
-		wanted.initrd = c->settings->vm_initrd;
-	fds[VM_FD_KVM] = vm_host_open_kvm(err);
-	if (fds[VM_FD_KVM] < 0 || vm_host_require(c->rt, fds[VM_FD_KVM], err) < 0 ||
-	    vm_files_open(&wanted, &fds[VM_FD_KERNEL], &fds[VM_FD_INITRD], &fds[VM_FD_AGENT], err) <
-		    0)
+	if (open_named(c, err) < 0)
+		return err_wrap(err, "VM mode");
+	*kvm = vm_host_open_kvm(err);
+	if (*kvm < 0 || vm_host_require(c->rt, *kvm, err) < 0 || open_own(c, err) < 0)
 		return err_wrap(err, "VM mode");
 	return 0;
 }
