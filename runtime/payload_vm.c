@@ -365,6 +365,16 @@ static void warn_of_network(void)
 	freeifaddrs(list);
 }
 
+// The agent names the step that has failed, as container mode does. Where it is this one, creation adds it again.
+static int name_step_once(struct err *err)
+{
+	static const char name[] = "settle: ";
+
+	if (str_starts(err->msg, name))
+		memmove(err->msg, err->msg + strlen(name), strlen(err->msg + strlen(name)) + 1);
+	return -err->code;
+}
+
 static int settle(struct creation *c, struct err *err)
 {
 	struct payload_guest *guest = c->guest;
@@ -379,7 +389,7 @@ static int settle(struct creation *c, struct err *err)
 	    vm_prepare(&guest->config, &guest->vm, err) < 0)
 		return -err->code;
 	text_free(&guest->agent_config);
-	return vm_boot(guest->vm, err);
+	return vm_boot(guest->vm, err) < 0 ? name_step_once(err) : 0;
 }
 
 static int wait(struct creation *c, int fd, struct err *err)
