@@ -53,7 +53,7 @@ static int step_config(struct creation *c, struct err *err)
 	c->payload = payload_choose(c->rt->vm || c->settings->vm, c->spec, c->conf, err);
 	if (!c->payload)
 		return err_wrap(err, "%s", path);
-	if (c->payload->divide && c->payload->divide(c, err) < 0)
+	if (c->payload->divide(c, err) < 0)
 		return -err->code;
 	c->spec = rootless_extend(c->spec, c->arena);
 	if (self_is_exposed(c->spec, false) && self_protect(c->rt->argv, err) < 0)

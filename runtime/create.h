@@ -44,9 +44,9 @@ struct create_settings {
 		{ "pid-file",	0,	OPTION_STRING,                                         \
 		  AT(pid_file), "FILE", "where to write the init's pid" },                     \
 		{ "vm", 0, OPTION_FLAG, AT(vm), NULL, "isolate it as a microVM" },             \
-		{ "vm-kernel",	 0,	 OPTION_STRING,                                        \
+		{ "vm-kernel",	 0,	 OPTION_FILE,                                          \
 		  AT(vm_kernel), "FILE", "the guest's kernel: an ELF vmlinux or a bzImage" },  \
-		{ "vm-initrd",	 0,	 OPTION_STRING,                                        \
+		{ "vm-initrd",	 0,	 OPTION_FILE,                                          \
 		  AT(vm_initrd), "FILE", "an initramfs with what that kernel needs" },         \
 		{ "no-pivot",	0,    OPTION_FLAG,                                             \
 		  AT(no_pivot), NULL, "move the root instead of pivot_root(2)" },              \

@@ -44,6 +44,12 @@ static int store(const struct option_row *row, void *settings, const char *value
 				       row->name, value);
 		*(bool *)member = !value || str_eq(value, "true");
 		return 0;
+	case OPTION_FILE:
+		if (!*value)
+			return err_set(err, EINVAL, "option --%s: the file's name is empty",
+				       row->name);
+		*(const char **)member = value;
+		return 0;
 	case OPTION_STRING:
 		*(const char **)member = *value ? value : NULL;
 		return 0;

@@ -12,7 +12,8 @@
 
 enum option_kind {
 	OPTION_FLAG,   // bool: true when given; also --name=true|false
-	OPTION_STRING, // const char *
+	OPTION_STRING, // const char *; an empty one counts as none: NULL
+	OPTION_FILE,   // the same, but an empty one is an error
 	OPTION_LIST,   // struct oci_strings: each occurrence adds one; in the arena
 	OPTION_INT,    // int, not negative
 };

@@ -27,7 +27,8 @@ struct payload_ops {
 	const char *mode;  // as in state.json
 	bool own_terminal; // its terminal is not one of the container's devpts, nor at /dev/console
 
-	// In the parent, first of all: makes c->spec the part of the spec that the host applies.
+	// In the parent, first of all: refuses what its mode can't do, and makes c->spec the part of the spec that
+	// the host applies.
 	int (*divide)(struct creation *c, struct err *err);
 
 	// In the parent: the payload's plan.

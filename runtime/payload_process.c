@@ -9,6 +9,17 @@
 #include "runtime/payload.h"
 #include "runtime/seccomp_cache.h"
 
+// All of the spec is the host's; but who names a guest's kernel expects a guest.
+static int divide(struct creation *c, struct err *err)
+{
+	const struct create_settings *settings = c->settings;
+
+	if (settings->vm_kernel || settings->vm_initrd)
+		return err_set(err, EINVAL, "--vm-%s: this container is no VM (give --vm, too)",
+			       settings->vm_kernel ? "kernel" : "initrd");
+	return 0;
+}
+
 static int plan(struct creation *c, struct err *err)
 {
 	const bool userns = ns_has(&c->ns_plan, CLONE_NEWUSER);
@@ -54,6 +65,7 @@ static int enter(struct creation *c, int report_fd, struct err *err)
 
 const struct payload_ops payload_process = {
 	.mode = "container",
+	.divide = divide,
 	.plan = plan,
 	.limit = limit,
 	.arrive = arrive,

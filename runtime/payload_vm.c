@@ -24,6 +24,7 @@
 #include <net/if.h>
 #include <sched.h>
 #include <sys/socket.h>
+#include <sys/sysinfo.h>
 
 #define CONTROL_BACKLOG 64
 
@@ -40,11 +41,17 @@ struct payload_guest {
 
 // ---- in the parent ----
 
-static unsigned int host_cpus(void)
+// What this host has.
+static struct vm_size host_size(void)
 {
+	struct sysinfo info;
 	cpu_set_t set;
 
-	return sched_getaffinity(0, sizeof(set), &set) < 0 ? 1 : (unsigned int)CPU_COUNT(&set);
+	sysinfo(&info);
+	return (struct vm_size){ .vcpus = sched_getaffinity(0, sizeof(set), &set) < 0 ?
+						  1 :
+						  (unsigned int)CPU_COUNT(&set),
+				 .memory_bytes = (uint64_t)info.totalram * info.mem_unit };
 }
 
 // What the spec's `vm` object may ask for and moat has not: another hypervisor, a disk image.
@@ -73,6 +80,7 @@ static int divide(struct creation *c, struct err *err)
 	struct payload_guest *guest = arena_new(c->arena, struct payload_guest, 1);
 	const struct vm_size usual = { .vcpus = c->conf->vm.vcpus.v,
 				       .memory_bytes = c->conf->vm.memory.v };
+	const struct vm_size available = host_size();
 	const struct oci_spec *host;
 
 	c->guest = guest;
@@ -81,7 +89,7 @@ static int divide(struct creation *c, struct err *err)
 	for (size_t i = 0; i < VM_FD_COUNT; i++)
 		guest->config.fds[i] = -1;
 	if (check_vm_object(c->spec->vm, err) < 0 ||
-	    vm_size_of(c->spec, &usual, host_cpus(), &guest->size, err) < 0 ||
+	    vm_size_of(c->spec, &usual, &available, &guest->size, err) < 0 ||
 	    vm_split(c->spec, c->arena, &host, &guest->spec, err) < 0)
 		return -err->code;
 	host->linux->resources = (struct oci_resources *)vm_size_resources(host->linux->resources,
@@ -98,22 +106,52 @@ static const struct oci_vm_kernel *wanted_kernel(const struct creation *c)
 	return vm && vm->kernel ? vm->kernel : &c->conf->vm.kernel;
 }
 
+// What the operator has named.
+static int open_named(struct creation *c, struct err *err)
+{
+	int *fds = c->guest->config.fds;
+	const char *kernel = wanted_kernel(c)->path, *initrd = wanted_kernel(c)->initrd;
+
+	// An initramfs has the modules of one kernel.
+	if (c->settings->vm_kernel) {
+		kernel = c->settings->vm_kernel;
+		initrd = NULL;
+	}
+	if (c->settings->vm_initrd)
+		initrd = c->settings->vm_initrd;
+	if (kernel) {
+		fds[VM_FD_KERNEL] = vm_files_open_named_kernel(kernel, c->guest->size.memory_bytes,
+							       err);
+		if (fds[VM_FD_KERNEL] < 0)
+			return -err->code;
+	}
+	if (initrd)
+		fds[VM_FD_INITRD] = vm_files_open_named_initrd(initrd, err);
+	return initrd && fds[VM_FD_INITRD] < 0 ? -err->code : 0;
+}
+
+// What is moat's own.
+static int open_own(struct creation *c, struct err *err)
+{
+	int *fds = c->guest->config.fds;
+
+	if (fds[VM_FD_KERNEL] < 0)
+		fds[VM_FD_KERNEL] = vm_files_open_kernel(c->arena, NULL, err);
+	if (fds[VM_FD_KERNEL] < 0)
+		return -err->code;
+	fds[VM_FD_AGENT] = vm_files_open_agent(err);
+	return fds[VM_FD_AGENT] < 0 ? -err->code : 0;
+}
+
 // What a guest needs that this host has, or not: before anything is made.
 static int open_machine(struct creation *c, struct err *err)
 {
-	int *fds = c->guest->config.fds;
-	struct vm_files_wanted wanted = { .kernel = wanted_kernel(c)->path,
-					  .initrd = wanted_kernel(c)->initrd };
+	int *kvm = &c->guest->config.fds[VM_FD_KVM];
 
-	// An initramfs has the modules of one kernel.
-	if (c->settings->vm_kernel)
-		wanted = (struct vm_files_wanted){ .kernel = c->settings->vm_kernel };
-	if (c->settings->vm_initrd)
-		wanted.initrd = c->settings->vm_initrd;
-	fds[VM_FD_KVM] = vm_host_open_kvm(err);
-	if (fds[VM_FD_KVM] < 0 || vm_host_require(c->rt, fds[VM_FD_KVM], err) < 0 ||
-	    vm_files_open(&wanted, &fds[VM_FD_KERNEL], &fds[VM_FD_INITRD], &fds[VM_FD_AGENT], err) <
-		    0)
+	if (open_named(c, err) < 0)
+		return err_wrap(err, "VM mode");
+	*kvm = vm_host_open_kvm(err);
+	if (*kvm < 0 || vm_host_require(c->rt, *kvm, err) < 0 || open_own(c, err) < 0)
 		return err_wrap(err, "VM mode");
 	return 0;
 }
@@ -192,6 +230,8 @@ static int plan(struct creation *c, struct err *err)
 	// Else `start` would wait for a word that never comes.
 	if (c->container.state.notify_socket)
 		return err_set(err, ENOTSUP, "NOTIFY_SOCKET can't be passed on into a VM");
+	log_debug("plan: vm %u vCPUs, %llu MiB", guest->size.vcpus,
+		  (unsigned long long)(guest->size.memory_bytes >> 20));
 	if (seccomp_cache_load(c->rt, guest->whole->linux->seccomp, &c->filter, err) < 0 ||
 	    plan_process(c, err) < 0 || open_machine(c, err) < 0)
 		return -err->code;
@@ -201,8 +241,6 @@ static int plan(struct creation *c, struct err *err)
 	guest->config.kernel_parameters = kernel_parameters(c);
 	guest->config.debug = c->rt->debug;
 	guest->config.called = c->called;
-	log_debug("plan: vm %u vCPUs, %llu MiB", guest->size.vcpus,
-		  (unsigned long long)(guest->size.memory_bytes >> 20));
 	write_agent_config(c);
 	return 0;
 }
@@ -329,6 +367,16 @@ static void warn_of_network(void)
 	freeifaddrs(list);
 }
 
+// The agent names the step that has failed, as container mode does. Where it is this one, creation adds it again.
+static int name_step_once(struct err *err)
+{
+	static const char name[] = "settle: ";
+
+	if (str_starts(err->msg, name))
+		memmove(err->msg, err->msg + strlen(name), strlen(err->msg + strlen(name)) + 1);
+	return -err->code;
+}
+
 static int settle(struct creation *c, struct err *err)
 {
 	struct payload_guest *guest = c->guest;
@@ -344,7 +392,7 @@ static int settle(struct creation *c, struct err *err)
 	    vm_prepare(&guest->config, &guest->vm, err) < 0)
 		return -err->code;
 	text_free(&guest->agent_config);
-	return vm_boot(guest->vm, err);
+	return vm_boot(guest->vm, err) < 0 ? name_step_once(err) : 0;
 }
 
 static int wait(struct creation *c, int fd, struct err *err)

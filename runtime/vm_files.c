@@ -84,9 +84,11 @@ static const char *read_version(const char *directory, struct arena *arena)
 int vm_files_open_kernel(struct arena *arena, struct vm_files_kernel *about, struct err *err)
 {
 	int fd = open_own(&kernel, "guest kernel", err);
-	const char *directory = fd < 0 ? NULL : directory_of(fd, arena);
 
+	if (!about)
+		return fd;
 	*about = (struct vm_files_kernel){ 0 };
+	const char *directory = fd < 0 ? NULL : directory_of(fd, arena);
 	if (!directory)
 		return fd;
 	about->version = read_version(directory, arena);
@@ -108,35 +110,24 @@ static int open_named(const char *path, const char *what, struct err *err)
 	return fd < 0 ? err_sys(err, "%s %s", what, path) : fd;
 }
 
-static int open_kernel(const char *path, struct err *err)
+int vm_files_open_named_kernel(const char *path, uint64_t memory_bytes, struct err *err)
 {
 	scope_fd int fd = open_named(path, "guest kernel", err);
 
 	if (fd < 0)
 		return fd;
-	if (boot_check(fd, err) < 0)
+	if (boot_check_kernel(fd, memory_bytes, err) < 0)
 		return err_wrap(err, "guest kernel %s", path);
 	return take_fd(&fd);
 }
 
-int vm_files_open(const struct vm_files_wanted *wanted, int *kernel_fd, int *initrd_fd,
-		  int *agent_fd, struct err *err)
+int vm_files_open_named_initrd(const char *path, struct err *err)
 {
-	scope_fd int opened_kernel = wanted->kernel ? open_kernel(wanted->kernel, err) :
-						      open_own(&kernel, "guest kernel", err);
-	scope_fd int opened_initrd = -1;
+	scope_fd int fd = open_named(path, "initramfs", err);
 
-	if (opened_kernel < 0)
-		return opened_kernel;
-	if (wanted->initrd) {
-		opened_initrd = open_named(wanted->initrd, "initramfs", err);
-		if (opened_initrd < 0)
-			return opened_initrd;
-	}
-	*agent_fd = vm_files_open_agent(err);
-	if (*agent_fd < 0)
-		return *agent_fd;
-	*kernel_fd = take_fd(&opened_kernel);
-	*initrd_fd = take_fd(&opened_initrd);
-	return 0;
+	if (fd < 0)
+		return fd;
+	if (boot_check_initrd(fd, err) < 0)
+		return err_wrap(err, "initramfs %s", path);
+	return take_fd(&fd);
 }

@@ -7,16 +7,12 @@
 #include "base/arena.h"
 #include "base/err.h"
 
-// NULL: moat's own.
-struct vm_files_wanted {
-	const char *kernel; // an ELF vmlinux or a bzImage
-	const char *initrd; // an initramfs that this kernel needs; moat's own kernel needs none
-};
+#include <stdint.h>
 
-// Opens kernel, initramfs (-1: none) and agent: the caller's descriptors. -ENOENT, saying where it was
-// looked for and what makes it. -ENOEXEC: what the operator named is no kernel (vm-mode/machine/boot.h).
-int vm_files_open(const struct vm_files_wanted *wanted, int *kernel_fd, int *initrd_fd,
-		  int *agent_fd, struct err *err);
+// What the operator names. Return a descriptor; errors name the file. -ENOEXEC and others of vm-mode/machine/boot.h: it
+// is no kernel (an ELF vmlinux or a bzImage) for a guest with so much memory, or no initramfs.
+int vm_files_open_named_kernel(const char *path, uint64_t memory_bytes, struct err *err);
+int vm_files_open_named_initrd(const char *path, struct err *err);
 
 // What the files beside moat's own kernel tell of it; NULL where there is none.
 struct vm_files_kernel {
@@ -24,6 +20,7 @@ struct vm_files_kernel {
 	const char *config;  // the path of its configuration
 };
 
-// moat's own. Return a descriptor, or -ENOENT as above. *about is in `arena`.
+// moat's own. Return a descriptor, or -ENOENT, saying where it was looked for and what makes it. *about, unless that is
+// NULL, is in `arena`.
 int vm_files_open_kernel(struct arena *arena, struct vm_files_kernel *about, struct err *err);
 int vm_files_open_agent(struct err *err);

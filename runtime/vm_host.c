@@ -44,7 +44,8 @@ int vm_host_require(const struct runtime *rt, int kvm_fd, struct err *err)
 	    str_eq(kept, boot))
 		return 0;
 	if (vm_host_probe(kvm_fd, err) < 0)
-		return -err->code;
+		return err_set(err, err->code, "%s (moat check tells what to do)",
+			       arena_strdup(rt->arena, err->msg));
 	// What can't be kept is asked again.
 	io_replace_file(root, KEPT, 0600, boot, strlen(boot), &unimportant);
 	return 0;

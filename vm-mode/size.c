@@ -91,23 +91,42 @@ uint64_t vm_size_limit(const struct oci_resources *resources)
 	return limit < INT64_MAX ? limit : INT64_MAX;
 }
 
-static uint64_t memory_of(const struct oci_resources *resources, uint64_t usual)
+static uint64_t memory_of(const struct oci_resources *resources, uint64_t usual, uint64_t host)
 {
 	const uint64_t limit = vm_size_limit(resources);
+	uint64_t bytes = usual ? usual : VM_MEMORY_DEFAULT_BYTES;
 
 	if (limit > 0 && !is_endless(limit))
-		return memory_for(limit);
-	return whole_mib(usual ? usual : VM_MEMORY_DEFAULT_BYTES);
+		bytes = memory_for(limit);
+	if (bytes > host)
+		bytes = host & ~(MIB - 1);
+	return whole_mib(bytes);
 }
 
-int vm_size_of(const struct oci_spec *spec, const struct vm_size *usual, unsigned int cpus,
+static int check_hw_memory(uint64_t bytes, uint64_t host, struct err *err)
+{
+	if (bytes < VM_MEMORY_MIN_BYTES || bytes > LAYOUT_MEMORY_MAX)
+		return err_set(err, EINVAL,
+			       "vm.hwConfig.memory: %llu bytes are not in %llu to %llu",
+			       (unsigned long long)bytes, (unsigned long long)VM_MEMORY_MIN_BYTES,
+			       (unsigned long long)LAYOUT_MEMORY_MAX);
+	if (bytes > host)
+		return err_set(err, EINVAL,
+			       "vm.hwConfig.memory: %llu bytes are more than the %llu that this "
+			       "host has",
+			       (unsigned long long)bytes, (unsigned long long)host);
+	return 0;
+}
+
+int vm_size_of(const struct oci_spec *spec, const struct vm_size *usual, const struct vm_size *host,
 	       struct vm_size *size, struct err *err)
 {
 	const struct oci_vm_hw_config *hardware = spec->vm ? spec->vm->hw_config : NULL;
 	const struct oci_resources *resources = spec->linux->resources;
 
-	*size = (struct vm_size){ .vcpus = vcpus_of(resources, usual->vcpus, cpus),
-				  .memory_bytes = memory_of(resources, usual->memory_bytes) };
+	*size = (struct vm_size){ .vcpus = vcpus_of(resources, usual->vcpus, host->vcpus),
+				  .memory_bytes = memory_of(resources, usual->memory_bytes,
+							    host->memory_bytes) };
 	if (hardware && hardware->vcpus.set) {
 		if (hardware->vcpus.v == 0 || hardware->vcpus.v > LAYOUT_VCPUS_MAX)
 			return err_set(err, EINVAL, "vm.hwConfig.vcpus: %u is not in 1 to %u",
@@ -115,13 +134,8 @@ int vm_size_of(const struct oci_spec *spec, const struct vm_size *usual, unsigne
 		size->vcpus = hardware->vcpus.v;
 	}
 	if (hardware && hardware->memory.set) {
-		if (hardware->memory.v < VM_MEMORY_MIN_BYTES ||
-		    hardware->memory.v > LAYOUT_MEMORY_MAX)
-			return err_set(err, EINVAL,
-				       "vm.hwConfig.memory: %llu bytes are not in %llu to %llu",
-				       (unsigned long long)hardware->memory.v,
-				       (unsigned long long)VM_MEMORY_MIN_BYTES,
-				       (unsigned long long)LAYOUT_MEMORY_MAX);
+		if (check_hw_memory(hardware->memory.v, host->memory_bytes, err) < 0)
+			return -err->code;
 		size->memory_bytes = whole_mib(hardware->memory.v);
 	}
 	return 0;
@@ -131,11 +145,11 @@ int vm_size_resize(const struct oci_spec *spec, const struct vm_size *made, int6
 		   struct vm_size *size, struct err *err)
 {
 	const uint64_t first = vm_size_limit(spec->linux->resources);
-	// What it was made for stays good, also where vm.hwConfig left no room for the kernel.
 	uint64_t most = container_part(made->memory_bytes);
 	const uint64_t kernel_bytes = made->memory_bytes - most;
 
-	if (first > most && first <= made->memory_bytes)
+	// What it was made for stays good, also where vm.hwConfig or the host's memory left less than that.
+	if (first > most && !is_endless(first))
 		most = first;
 	*size = *made;
 	if (limit < 0 || is_endless((uint64_t)limit))

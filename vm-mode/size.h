@@ -35,10 +35,11 @@ uint64_t vm_size_window(uint64_t memory_bytes);
 // a file of cgroup v2 that a spec may name instead (linux.resources.unified).
 uint64_t vm_size_limit(const struct oci_resources *resources);
 
-// vm.hwConfig where it says so; else as many vCPUs as the CPU quota needs, at most `cpus`, which the
-// host has (and 1 at least); and memory for the limit and the guest's kernel. Where the spec has no such limit it
-// is `usual`; a 0 there stands for moat's own default. -EINVAL: hwConfig asks for what can't be.
-int vm_size_of(const struct oci_spec *spec, const struct vm_size *usual, unsigned int cpus,
+// vm.hwConfig where it says so; else as many vCPUs as the CPU quota needs, and memory for the limit and the guest's
+// kernel. Where the spec has no such limit it is `usual`; a 0 there stands for moat's own default. All but hwConfig's
+// number of vCPUs is at most what the host has, for a limit is an upper bound; but 1 vCPU and VM_MEMORY_MIN_BYTES at
+// least. -EINVAL: hwConfig asks for what can't be, or for more memory than the host has.
+int vm_size_of(const struct oci_spec *spec, const struct vm_size *usual, const struct vm_size *host,
 	       struct vm_size *size, struct err *err);
 
 // The size to which a VM that was made for `spec` is brought by a new limit: by its balloon, and so never above

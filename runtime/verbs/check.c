@@ -94,9 +94,43 @@ static struct finding look_kernel(const struct runtime *rt)
 			 found(release);
 }
 
+// What fails without them. Of all others: a spec can't grant what moat itself has not.
+static const struct {
+	unsigned int cap;
+	const char *fails;
+} wanted_caps[] = {
+	{ CAP_CHOWN, "devices can't be given an owner" },
+	{ CAP_DAC_OVERRIDE, "what belongs to others, as files and cgroups, can't be changed" },
+	{ CAP_SETGID, "a program's groups can't be set" },
+	{ CAP_SETUID, "a program's user can't be set" },
+	{ CAP_SETPCAP, "a program's bounding set can't be lowered" },
+	{ CAP_NET_ADMIN, "a new network namespace's loopback can't be brought up" },
+	{ CAP_MKNOD, "devices that this host's /dev lacks can't be made" },
+	{ CAP_SYS_RESOURCE, "hard limits can't be raised, as podman does with RLIMIT_NOFILE, nor "
+			    "oomScoreAdj lowered" },
+};
+
+static struct finding lacks_caps(const struct runtime *rt, uint64_t missing)
+{
+	scope_text struct text names = { 0 }, advice = { 0 };
+
+	for (unsigned int cap = 0; cap < 64; cap++)
+		if (missing >> cap & 1 && process_cap_name(cap))
+			text_printf(&names, " %s", process_cap_name(cap));
+	for (size_t i = 0; i < ARRAY_SIZE(wanted_caps); i++)
+		if (missing >> wanted_caps[i].cap & 1)
+			text_printf(&advice, "without %s %s; ",
+				    process_cap_name(wanted_caps[i].cap), wanted_caps[i].fails);
+	text_str(&advice, "no program can be given what moat lacks");
+	return lacks(LIMITED, arena_printf(rt->arena, "root without%s", names.str),
+		     arena_strdup(rt->arena, advice.str));
+}
+
 static struct finding look_privileges(const struct runtime *rt)
 {
-	const bool admin = process_caps_grantable(false) >> CAP_SYS_ADMIN & 1;
+	const uint64_t caps = process_caps_grantable(false);
+	const bool admin = caps >> CAP_SYS_ADMIN & 1;
+	const uint64_t missing = process_caps_grantable(true) & ~caps;
 
 	if (geteuid() != 0)
 		return lacks(
@@ -105,9 +139,10 @@ static struct finding look_privileges(const struct runtime *rt)
 	if (!admin)
 		return lacks(MISSING, "root without CAP_SYS_ADMIN",
 			     "run moat with CAP_SYS_ADMIN, or as an ordinary user");
-	return rt->rootless ? lacks(LIMITED, "root of a user namespace",
-				    "what only the host's root may do is left out") :
-			      found("root with CAP_SYS_ADMIN");
+	if (rt->rootless)
+		return lacks(LIMITED, "root of a user namespace",
+			     "what only the host's root may do is left out");
+	return missing ? lacks_caps(rt, missing) : found("root with all capabilities");
 }
 
 static struct finding look_namespaces(const struct runtime *rt)
@@ -247,9 +282,14 @@ static struct finding look_kvm(const struct runtime *rt)
 	struct err err;
 	scope_fd int fd = vm_host_open_kvm(&err);
 
-	return fd >= 0 ? found("/dev/kvm can be opened") :
-			 lacks(MISSING, arena_strdup(rt->arena, err.msg),
-			       "load kvm_intel or kvm_amd, and let this user open /dev/kvm");
+	if (fd >= 0)
+		return found("/dev/kvm can be opened");
+	return lacks(
+		MISSING, arena_strdup(rt->arena, err.msg),
+		err.code == EACCES || err.code == EPERM ?
+			"let this user open it: by its group, which is kvm on most hosts" :
+			"load kvm_intel or kvm_amd, and in a container or a VM have its host hand "
+			"KVM on");
 }
 
 static struct finding look_probe(const struct runtime *rt)

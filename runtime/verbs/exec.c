@@ -190,9 +190,11 @@ static int require_state(struct execution *e, bool ignore_paused, struct err *er
 
 	if (container_status(&e->container, &status, err) < 0)
 		return -err->code;
-	if (status == STATUS_STOPPED || status == STATUS_CREATING)
-		return err_set(err, EINVAL, "cannot exec in a stopped container: %s is %s", id,
-			       container_status_name(status));
+	if (status == STATUS_STOPPED)
+		return err_set(err, EINVAL, "cannot exec in a stopped container: %s", id);
+	if (status == STATUS_CREATING)
+		return err_set(err, EINVAL, "cannot exec in a container that is not made yet: %s",
+			       id);
 	if (status == STATUS_PAUSED && !ignore_paused)
 		return err_set(
 			err, EINVAL,

@@ -40,6 +40,30 @@ setup() {
 	row vm-mode | jq -e '.status == "missing"'
 }
 
+@test "check: capabilities that moat lacks, and what fails without them" {
+	attempt setpriv --bounding-set -net_admin,-sys_resource,-audit_read --inh-caps -net_admin,-sys_resource,-audit_read \
+		"$MOAT" check --format json
+	assert_status 0
+	checked=$output
+	row privileges | jq -e '.status == "limited"
+		and (.value | test("^root without.* CAP_NET_ADMIN.* CAP_SYS_RESOURCE.* CAP_AUDIT_READ"))
+		and (.advice | test("without CAP_NET_ADMIN .*loopback.*; without CAP_SYS_RESOURCE .*RLIMIT_NOFILE"))'
+	row containers | jq -e '.status == "ok"'
+}
+
+# check_in_dev COMMAND: `moat check`, where /dev is an empty directory whose devices nobody may open.
+check_in_dev() {
+	checked=$(unshare --mount sh -c "mount -t tmpfs -o nodev none /dev && $1 && exec \"\$0\" check --format json" "$MOAT")
+}
+
+@test "check: a /dev/kvm that is not there, and one that may not be opened" {
+	check_in_dev true
+	row kvm | jq -e '.status == "missing" and (.value | contains("no such file")) and (.advice | contains("load kvm_intel"))'
+	check_in_dev 'mknod /dev/kvm c 10 232'
+	row kvm | jq -e '.status == "missing" and (.value | contains("permission denied"))
+		and (.advice | contains("let this user open it") and (contains("load") | not))'
+}
+
 @test "check: VM mode fails with the same words" {
 	checked=$(moat check --format json)
 	local name reason=
@@ -54,4 +78,5 @@ setup() {
 	attempt "$MOAT" --root "$ROOT" --vm run -b "$BUNDLE" "$ID"
 	assert_status 1
 	assert_has "$stderr" "VM mode: $reason"
+	[ "$name" != kvm-probe ] || assert_has "$stderr" "$reason (moat check tells what to do)"
 }

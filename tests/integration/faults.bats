@@ -186,6 +186,15 @@ each_step_kills() {
 	done
 }
 
+@test "faults: exec into what a killed create has left is refused" {
+	requires_test_hooks
+	MOAT_KILL_STEP=sources attempt moat create -b "$BUNDLE" "$ID"
+	assert_eq "$(container_status)" creating
+	fails 255 'cannot exec in a container that is not made yet' moat exec "$ID" true
+	refute_has "$stderr" stopped
+	moat delete -f "$ID"
+}
+
 @test "faults: kill -9 of the runtime at any time, then delete -f, leaves nothing" {
 	requires_moat "clean-up after its own death"
 	local i pid

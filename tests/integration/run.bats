@@ -114,6 +114,7 @@ load lib
 	config '.process.cwd = "/"'
 	set_args no-such-program
 	fails 1 'executable file not found in \$PATH' moat run -b "$BUNDLE" "$ID"
+	[ "$RUNTIME" != moat ] || assert_has "$stderr" '"settle: exec: \"no-such-program\": '
 	assert_nothing_left
 	fails 1 'executable file not found in \$PATH' moat run -d -b "$BUNDLE" "$ID"
 	assert_nothing_left

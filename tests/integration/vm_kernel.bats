@@ -11,12 +11,10 @@ setup_file() {
 	[ -z "$DEBIAN" ] || [ ! -e "$DEBIAN/vmlinuz" ] || "$SUITE/../../vm-mode/kernel/moat-initrd" "$DEBIAN/modules" "$INITRD"
 }
 
-setup() {
-	set_up
-	[ "$MOAT_MODE" = vm ] || skip "a container has the host's kernel"
+requires_debian() {
+	requires_vm "a container has the host's kernel"
+	[ -e "$INITRD" ] || skip "there is no kernel of Debian's with its modules, as the test VM has one"
 }
-
-requires_debian() { [ -e "$INITRD" ] || skip "there is no kernel of Debian's with its modules, as the test VM has one"; }
 
 # The test VM itself runs on that kernel; what tells the microVM from it is its command line.
 @test "vm kernel: a distribution's bzImage, with an initramfs of its modules" {
@@ -45,24 +43,48 @@ requires_debian() { [ -e "$INITRD" ] || skip "there is no kernel of Debian's wit
 	assert_nothing_left
 }
 
-# refuses FILE REGEX: as a kernel.
+# refuses kernel|initrd FILE REGEX: before anything is made, and whatever this host has for VMs.
 refuses() {
-	fails 1 "VM mode: guest kernel $1: $2" moat run --vm-kernel "$1" -b "$BUNDLE" "$ID"
+	local what="guest kernel"
+	[ "$1" = kernel ] || what=initramfs
+	requires_moat "VM mode"
+	fails 1 "plan: VM mode: $what $2: $3" "$MOAT" --root "$ROOT" run --vm "--vm-$1" "$2" -b "$BUNDLE" "$ID"
 	assert_nothing_left
 }
 
 @test "vm kernel: what is none is refused, and leaves nothing" {
-	local text=$T/text elf32=$T/elf32 short=$T/short
+	local text=$T/text elf32=$T/elf32
 	seq 1000 >"$text"
-	refuses "$text" 'neither an ELF vmlinux nor a bzImage'
+	refuses kernel "$text" 'neither an ELF vmlinux nor a bzImage'
 	echo vmlinux >"$text"
-	refuses "$text" 'a file of 8 bytes is no kernel'
+	refuses kernel "$text" 'a file of 8 bytes is no kernel'
 	cp /bin/busybox "$elf32"
 	printf '\1' | dd of="$elf32" bs=1 seek=4 conv=notrunc status=none
-	refuses "$elf32" 'not for x86-64'
-	refuses /dev/null 'not a regular file'
-	refuses "$T/no-such-file" '[nN]o such file or directory'
+	refuses kernel "$elf32" 'not for x86-64'
+	refuses kernel /bin/busybox "(its addresses are a program's, not a kernel's|a segment at 0x0, below 1 MiB)"
+	refuses kernel /dev/null 'not a regular file'
+	refuses kernel "$T/no-such-file" '[nN]o such file or directory'
+	set_args true
+	config --arg kernel "$text" '.vm = {kernel: {path: $kernel}}'
+	fails 1 "plan: VM mode: guest kernel $text: a file of 8 bytes" moat run -b "$BUNDLE" "$ID"
+}
+
+@test "vm kernel: one that is cut short is refused" {
+	local vmlinux=$SUITE/../../vm-mode/kernel/built/vmlinux short=$T/short
+	[ -e "$vmlinux" ] || skip "there is no guest kernel (make guest-kernel)"
+	head -c 5M "$vmlinux" >"$short"
+	refuses kernel "$short" 'it is cut short'
 	requires_debian
 	head -c 1M "$DEBIAN/vmlinuz" >"$short"
-	refuses "$short" 'it is cut short'
+	refuses kernel "$short" 'it is cut short'
+}
+
+@test "vm kernel: an initramfs that is none is refused" {
+	local file
+	printf '0707' >"$T/short"
+	for file in /etc/passwd "$T/short"; do
+		refuses initrd "$file" 'neither a cpio archive \(newc\) nor one that is compressed'
+	done
+	refuses initrd /dev/null 'not a regular file'
+	refuses initrd "$T/no-such-file" '[nN]o such file or directory'
 }

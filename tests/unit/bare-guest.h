@@ -40,6 +40,7 @@ static inline int bare_kernel(const char *code, const char *code_end)
 			  .e_phnum = 1 },
 		.segment = { .p_type = PT_LOAD,
 			     .p_offset = sizeof(Elf64_Ehdr) + sizeof(Elf64_Phdr),
+			     .p_vaddr = UINT64_C(0xffffffff80000000) + BARE_CODE,
 			     .p_paddr = BARE_CODE,
 			     .p_filesz = BARE_MAX,
 			     .p_memsz = BARE_MAX },

@@ -58,6 +58,7 @@ static struct elf_image good_elf(void)
 		.segments = { { .p_type = PT_NOTE, .p_paddr = 5, .p_filesz = UINT64_MAX },
 			      { .p_type = PT_LOAD,
 				.p_offset = offsetof(struct elf_image, content),
+				.p_vaddr = UINT64_C(0xffffffff80000000) + KERNEL,
 				.p_paddr = KERNEL,
 				.p_filesz = sizeof(image.content),
 				.p_memsz = 8192 } },
@@ -120,7 +121,7 @@ static void test_elf(void)
 	is_int((long long)where, KERNEL + 4);
 	is_str(guest_ptr(&memory, KERNEL, sizeof(CONTENT)), CONTENT);
 
-	const char *beyond = "kernel: a segment lies beyond the end of the file";
+	const char *cut = "kernel: it is cut short";
 	CASE(good_elf, image.head.e_machine = EM_AARCH64, -ENOEXEC, "kernel: not for x86-64");
 	CASE(good_elf, image.head.e_ident[EI_CLASS] = 1, -ENOEXEC, "kernel: not for x86-64");
 	CASE(good_elf, image.head.e_type = ET_REL, -ENOEXEC, "kernel: not an executable");
@@ -129,10 +130,12 @@ static void test_elf(void)
 	CASE(good_elf, image.head.e_phnum = 65, -ENOEXEC, table);
 	CASE(good_elf, image.head.e_phentsize = 8, -ENOEXEC, table);
 	CASE(good_elf, image.head.e_phoff = UINT64_MAX - 8, -ENOEXEC, table);
-	CASE(good_elf, image.head.e_phoff = 1 << 30, -ENOEXEC, "kernel: it is cut short");
-	CASE(good_elf, image.segments[1].p_filesz = 8193, -ENOEXEC, beyond);
-	CASE(good_elf, image.segments[1].p_filesz++, -ENOEXEC, beyond);
-	CASE(good_elf, image.segments[1].p_offset = UINT64_MAX, -ENOEXEC, beyond);
+	CASE(good_elf, image.head.e_phoff = 1 << 30, -ENOEXEC, cut);
+	CASE(good_elf, image.segments[1].p_filesz = 8193, -ENOEXEC, table);
+	CASE(good_elf, image.segments[1].p_filesz++, -ENOEXEC, cut);
+	CASE(good_elf, image.segments[1].p_offset = UINT64_MAX, -ENOEXEC, cut);
+	CASE(good_elf, image.segments[1].p_vaddr = KERNEL, -ENOEXEC,
+	     "kernel: its addresses are a program's, not a kernel's");
 	CASE(good_elf, image.segments[1].p_paddr = 0, -ENOEXEC,
 	     "kernel: a segment at 0x0, below 1 MiB");
 	CASE(good_elf, image.segments[1].p_paddr = MEMORY - 4096, -ENOMEM,
@@ -182,6 +185,36 @@ static void test_bzimage(void)
 	is_int(load(&good, 0, &where), -ENOEXEC);
 	is_str(err.msg, "kernel: a file of 0 bytes is no kernel");
 	guest_memory_free(&memory);
+}
+
+// boot_check_kernel() of a file, for a guest of so much memory.
+static int check_kernel(const void *image, size_t len, uint64_t memory_bytes)
+{
+	scope_fd int fd = make_file(image, len);
+
+	return boot_check_kernel(fd, memory_bytes, &err);
+}
+
+// What can be known of a file is known before there is a machine.
+static void test_check_kernel(void)
+{
+	struct elf_image elf = good_elf();
+	struct bz_image bz = good_bz();
+
+	is_int(check_kernel(&elf, sizeof(elf), MEMORY), 0);
+	is_int(check_kernel(&elf, sizeof(elf), LAYOUT_MEMORY_MAX), 0);
+	is_int(check_kernel(&elf, sizeof(elf), KERNEL + 8191), -ENOMEM);
+	is_int(check_kernel(&elf, sizeof(elf), KERNEL + 8192), 0);
+	is_int(check_kernel(&elf, sizeof(elf) - 1, MEMORY), -ENOEXEC);
+	is_str(err.msg, "it is cut short");
+	elf.segments[1].p_paddr = LAYOUT_HOLE - 4096;
+	is_int(check_kernel(&elf, sizeof(elf), LAYOUT_MEMORY_MAX), -ENOMEM);
+	is_str(err.msg, "8192 bytes at 0xbffff000 do not fit in the guest's memory");
+	is_int(check_kernel(&bz, sizeof(bz), MEMORY), 0);
+	is_int(check_kernel(&bz, sizeof(bz), KERNEL + (1 << 20) - 1), -ENOMEM);
+	bz.header.syssize = UINT32_MAX;
+	is_int(check_kernel(&bz, sizeof(bz), MEMORY), -ENOEXEC);
+	is_str(err.msg, "it is cut short");
 }
 
 // Any change of a few bytes is loaded or refused, but never more than that.
@@ -277,6 +310,57 @@ static void test_initrds(void)
 	begin(4096);
 	is_int(boot_load(&boot, &entry, &err), -ENOMEM);
 	guest_memory_free(&memory);
+}
+
+static int check_initrd(const char *begin, size_t len, size_t zeros)
+{
+	static char file[10000];
+	const size_t size = zeros + len;
+
+	memset(file, 0, sizeof(file));
+	memcpy(file + zeros, begin, len);
+	scope_fd int fd = make_file(file, size);
+	return boot_check_initrd(fd, &err);
+}
+
+static void test_check_initrd(void)
+{
+	static const struct {
+		const char *begin;
+		size_t len;
+	} good[] = {
+		{ "0707010000000", 13 },
+		{ "0707020000000", 13 },
+		{ "\x1f\x8b\x08", 3 },
+		{ "\x1f\x9e\x08", 3 },
+		{ "BZh9", 4 },
+		{ "\x5d\0\0\x80", 4 },
+		{ "\xfd"
+		  "7zXZ",
+		  5 },
+		{ "\x89LZO", 4 },
+		{ "\x02\x21\x4c\x18", 4 },
+		{ "\x28\xb5\x2f\xfd", 4 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+		is_int(check_initrd(good[i].begin, good[i].len, 0), 0);
+	is_int(check_initrd(good[0].begin, good[0].len, 512), 0);
+	is_int(check_initrd(good[0].begin, good[0].len, 4094), 0);
+	is_int(check_initrd(good[0].begin, good[0].len, 8192), 0);
+	is_int(check_initrd("root:x:0:0", 10, 0), -ENOEXEC);
+	is_str(err.msg, "neither a cpio archive (newc) nor one that is compressed");
+	is_int(check_initrd("root:x:0:0", 10, 4096), -ENOEXEC);
+	is_int(check_initrd("070707", 6, 0), -ENOEXEC); // cpio's old format
+	is_int(check_initrd("07070", 5, 0), -ENOEXEC);
+	is_int(check_initrd("\x1f", 1, 0), -ENOEXEC);
+	is_int(check_initrd("", 0, 0), -ENOEXEC);
+	is_int(check_initrd("", 0, 8192), -ENOEXEC);
+	scope_fd int huge = make_file("", 0);
+	is_int(ftruncate(huge, INT64_MAX / 2), 0);
+	is_int(boot_check_initrd(huge, &err), -ENOMEM);
+	scope_fd int device = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	is_int(boot_check_initrd(device, &err), -EINVAL);
 }
 
 static uint8_t sum(const void *data, size_t len)
@@ -397,8 +481,10 @@ int main(void)
 {
 	test_elf();
 	test_bzimage();
+	test_check_kernel();
 	test_mutations();
 	test_initrds();
+	test_check_initrd();
 	test_mptable();
 	test_acpi();
 	test_cmdline();

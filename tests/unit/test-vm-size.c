@@ -9,6 +9,7 @@
 
 static struct err err;
 static struct vm_size size, usual;
+static uint64_t host_memory_bytes = LAYOUT_MEMORY_MAX;
 static struct arena arena;
 
 static int size_of(const struct oci_resources *resources, const struct oci_vm_hw_config *hardware,
@@ -18,9 +19,11 @@ static int size_of(const struct oci_resources *resources, const struct oci_vm_hw
 	struct oci_vm vm = { .hw_config = (struct oci_vm_hw_config *)hardware };
 	const struct oci_spec spec = { .linux = &linux, .vm = hardware ? &vm : NULL };
 
+	const struct vm_size host = { .vcpus = cpus, .memory_bytes = host_memory_bytes };
+
 	err = (struct err){ 0 };
 	size = (struct vm_size){ 0 };
-	return vm_size_of(&spec, &usual, cpus, &size, &err);
+	return vm_size_of(&spec, &usual, &host, &size, &err);
 }
 
 static unsigned int vcpus(int64_t quota, uint64_t period, unsigned int cpus)
@@ -114,6 +117,28 @@ static void test_hardware(void)
 	is_int(hardware(1, VM_MEMORY_MIN_BYTES - 1), -EINVAL);
 	is_int(hardware(1, LAYOUT_MEMORY_MAX + 1), -EINVAL);
 	is_int(hardware(1, UINT64_MAX), -EINVAL);
+}
+
+// A limit is an upper bound, and so is what a VM has by default; what hwConfig asks for is all or nothing.
+static void test_host_memory(void)
+{
+	host_memory_bytes = 6000 * MIB + 4096;
+	is_int((long long)memory_mib(900000000000), 6000);
+	is_int((long long)memory_mib(5950 * (int64_t)MIB), 6000);
+	is_int((long long)memory_mib(256 * (int64_t)MIB), 328);
+	is_int((long long)memory_mib(-1), 1024);
+	is_int(hardware(1, host_memory_bytes), 0);
+	is_int(hardware(1, host_memory_bytes + 1), -EINVAL);
+	is_str(err.msg,
+	       "vm.hwConfig.memory: 6291460097 bytes are more than the 6291460096 that this host has");
+	host_memory_bytes = 512 * MIB;
+	is_int((long long)memory_mib(-1), 512);
+	usual.memory_bytes = 1536 * MIB;
+	is_int((long long)memory_mib(-1), 512);
+	usual.memory_bytes = 0;
+	host_memory_bytes = 100 * MIB;
+	is_int((long long)memory_mib(-1), 128);
+	host_memory_bytes = LAYOUT_MEMORY_MAX;
 }
 
 static const struct oci_memory *host_memory(int64_t limit, int64_t swap)
@@ -238,7 +263,13 @@ static void test_resize(void)
 	is_int(resized(512, 512, 513), -EINVAL);
 	is_int(resized(512, 500, 510), -EINVAL);
 	is_int(resized(512, 600, 436), 512);
-	is_int(resized(512, 600, 437), -EINVAL);
+	// What `create` took, `update` takes, too.
+	is_int(resized(512, 600, 437), 512);
+	is_int(resized(512, 600, 600), 512);
+	is_int(resized(512, 600, 601), -EINVAL);
+	is_int(resized(6000, 900000, 900000), 6000);
+	is_int(resized(6000, 900000, 256), 256 + 64 + 141);
+	is_int(resized(1024, INT64_MAX / (int64_t)MIB, 937), -EINVAL);
 	is_int(resized(512, 600, LAYOUT_MEMORY_MAX / 2 / (int64_t)MIB), -EINVAL);
 	// No limit, at `create` and here.
 	is_int(resized(512, 600, INT64_MAX / (int64_t)MIB), 512);
@@ -285,6 +316,7 @@ int main(void)
 	test_window();
 	test_usual();
 	test_hardware();
+	test_host_memory();
 	test_host();
 	test_unified();
 	test_limit();

@@ -39,6 +39,13 @@ leftovers() {
 
 vm_run() { "$VM/vm-run" "$@" 3>&- 4>&-; }
 
+@test "vm-run: --help is its head, without a boot" {
+	attempt vm_run --help
+	assert_status 0
+	assert_match "$output" '^vm-run \[.*COMMAND.*Exit status'
+	refute_has "$output" '# '
+}
+
 # What is no text, and the same here as in the VM.
 binary() { seq "$1" | gzip -nc; }
 

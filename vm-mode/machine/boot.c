@@ -34,8 +34,9 @@ union head {
 // A kernel's file.
 struct image {
 	union head head;
-	struct setup_header header; // of a bzImage
-	uint64_t size;		    // bytes
+	Elf64_Phdr segments[SEGMENTS_MAX]; // of a vmlinux
+	struct setup_header header;	   // of a bzImage
+	uint64_t size;			   // bytes
 };
 
 // A kernel that has been loaded.
@@ -80,10 +81,13 @@ static uint64_t low_end(const struct guest_memory *memory)
 	return memory->ranges[0].gpa + memory->ranges[0].size;
 }
 
-// A place for the kernel: all in low memory, and not where the tables are.
-static bool is_place(const struct guest_memory *memory, uint64_t gpa, uint64_t size)
+// A place for the kernel: all in low memory, which ends at `end`, and not where the tables are.
+static int check_place(uint64_t gpa, uint64_t size, uint64_t end, struct err *err)
 {
-	return gpa >= LAYOUT_HIGH_MEMORY && gpa < low_end(memory) && size <= low_end(memory) - gpa;
+	if (gpa >= LAYOUT_HIGH_MEMORY && gpa < end && size <= end - gpa)
+		return 0;
+	return err_set(err, ENOMEM, "%llu bytes at 0x%llx do not fit in the guest's memory",
+		       (unsigned long long)size, (unsigned long long)gpa);
 }
 
 // ---- the kernel's file ----
@@ -106,6 +110,58 @@ static int check_elf(const Elf64_Ehdr *elf, struct err *err)
 	return 0;
 }
 
+static bool is_loaded(const Elf64_Phdr *segment)
+{
+	return segment->p_type == PT_LOAD && segment->p_memsz > 0;
+}
+
+static int check_segment(const Elf64_Phdr *segment, uint64_t file_bytes, uint64_t memory_end,
+			 struct err *err)
+{
+	if (segment->p_filesz > segment->p_memsz)
+		return err_set(err, ENOEXEC, "its table of segments is broken");
+	if (segment->p_offset > file_bytes || segment->p_filesz > file_bytes - segment->p_offset)
+		return err_set(err, ENOEXEC, "it is cut short");
+	if (segment->p_paddr < LAYOUT_HIGH_MEMORY)
+		return err_set(err, ENOEXEC, "a segment at 0x%llx, below 1 MiB",
+			       (unsigned long long)segment->p_paddr);
+	return check_place(segment->p_paddr, segment->p_memsz, memory_end, err);
+}
+
+// A kernel runs in the upper half of the address space, but is entered by its physical address.
+static int check_entry(const struct image *image, struct err *err)
+{
+	const Elf64_Ehdr *elf = &image->head.elf;
+
+	for (size_t i = 0; i < elf->e_phnum; i++) {
+		const Elf64_Phdr *segment = &image->segments[i];
+
+		if (!is_loaded(segment) || elf->e_entry < segment->p_paddr ||
+		    elf->e_entry - segment->p_paddr >= segment->p_filesz)
+			continue;
+		return segment->p_vaddr >> 63 ?
+			       0 :
+			       err_set(err, ENOEXEC,
+				       "its addresses are a program's, not a kernel's");
+	}
+	return err_set(err, ENOEXEC, "its entry 0x%llx is in none of its segments",
+		       (unsigned long long)elf->e_entry);
+}
+
+static int read_segments(int fd, struct image *image, uint64_t memory_end, struct err *err)
+{
+	const Elf64_Ehdr *elf = &image->head.elf;
+
+	if (read_at(fd, image->segments, elf->e_phnum * sizeof(*image->segments), elf->e_phoff,
+		    err) < 0)
+		return -err->code;
+	for (size_t i = 0; i < elf->e_phnum; i++)
+		if (is_loaded(&image->segments[i]) &&
+		    check_segment(&image->segments[i], image->size, memory_end, err) < 0)
+			return -err->code;
+	return check_entry(image, err);
+}
+
 // Where the code of a bzImage begins in its file.
 static uint64_t code_start(const struct setup_header *header)
 {
@@ -114,7 +170,15 @@ static uint64_t code_start(const struct setup_header *header)
 	return (sectors + 1) * SECTOR_BYTES;
 }
 
-static int check_bzimage(const struct image *image, struct err *err)
+// What it takes of memory, to unpack itself there.
+static uint64_t room_needed(const struct image *image)
+{
+	const uint64_t size = image->size - code_start(&image->header);
+
+	return image->header.init_size > size ? image->header.init_size : size;
+}
+
+static int check_bzimage(const struct image *image, uint64_t memory_end, struct err *err)
 {
 	const struct setup_header *header = &image->header;
 	const uint64_t start = code_start(header);
@@ -127,11 +191,11 @@ static int check_bzimage(const struct image *image, struct err *err)
 	if (image->size <= start || image->size - start <= ENTRY_64 ||
 	    (image->size - start) / SYSSIZE_UNIT < header->syssize)
 		return err_set(err, ENOEXEC, "it is cut short");
-	return 0;
+	return check_place(header->pref_address, room_needed(image), memory_end, err);
 }
 
-// Reads its head, and checks it.
-static int read_image(int fd, struct image *image, struct err *err)
+// Reads all but what is to be loaded, and checks it. The guest's low memory ends at `memory_end`.
+static int read_image(int fd, uint64_t memory_end, struct image *image, struct err *err)
 {
 	*image = (struct image){ 0 };
 	if (file_size(fd, &image->size, err) < 0)
@@ -142,69 +206,43 @@ static int read_image(int fd, struct image *image, struct err *err)
 	if (read_at(fd, &image->head, sizeof(image->head), 0, err) < 0)
 		return -err->code;
 	if (is_elf(image))
-		return check_elf(&image->head.elf, err);
+		return check_elf(&image->head.elf, err) < 0 ?
+			       -err->code :
+			       read_segments(fd, image, memory_end, err);
 	memcpy(&image->header, image->head.bytes + offsetof(struct boot_params, hdr),
 	       sizeof(image->header));
 	if (image->header.boot_flag == BOOT_FLAG && image->header.header == HEADER_MAGIC)
-		return check_bzimage(image, err);
+		return check_bzimage(image, memory_end, err);
 	return err_set(err, ENOEXEC, "neither an ELF vmlinux nor a bzImage");
 }
 
-int boot_check(int kernel_fd, struct err *err)
+int boot_check_kernel(int kernel_fd, uint64_t memory_bytes, struct err *err)
 {
+	const uint64_t memory_end = memory_bytes < LAYOUT_HOLE ? memory_bytes : LAYOUT_HOLE;
 	struct image image;
 
-	return read_image(kernel_fd, &image, err);
+	return read_image(kernel_fd, memory_end, &image, err);
 }
 
 // ---- vmlinux ----
-
-static int load_segment(const struct boot *boot, const Elf64_Phdr *segment, uint64_t file_bytes,
-			struct err *err)
-{
-	if (segment->p_filesz > segment->p_memsz || segment->p_offset > file_bytes ||
-	    segment->p_filesz > file_bytes - segment->p_offset)
-		return err_set(err, ENOEXEC, "a segment lies beyond the end of the file");
-	if (segment->p_paddr < LAYOUT_HIGH_MEMORY)
-		return err_set(err, ENOEXEC, "a segment at 0x%llx, below 1 MiB",
-			       (unsigned long long)segment->p_paddr);
-	if (!is_place(boot->memory, segment->p_paddr, segment->p_memsz))
-		return err_set(err, ENOMEM, "%llu bytes at 0x%llx do not fit in the guest's memory",
-			       (unsigned long long)segment->p_memsz,
-			       (unsigned long long)segment->p_paddr);
-	if (segment->p_filesz == 0)
-		return 0;
-	return read_at(boot->kernel_fd,
-		       guest_ptr(boot->memory, segment->p_paddr, segment->p_filesz),
-		       segment->p_filesz, segment->p_offset, err);
-}
 
 static int load_elf(const struct boot *boot, const struct image *image, struct loaded *loaded,
 		    struct err *err)
 {
 	const Elf64_Ehdr *elf = &image->head.elf;
-	Elf64_Phdr segments[SEGMENTS_MAX] = { 0 };
-	bool entry_loaded = false;
 
-	if (read_at(boot->kernel_fd, segments, elf->e_phnum * sizeof(*segments), elf->e_phoff,
-		    err) < 0)
-		return -err->code;
 	for (size_t i = 0; i < elf->e_phnum; i++) {
-		const Elf64_Phdr *segment = &segments[i];
+		const Elf64_Phdr *segment = &image->segments[i];
 
-		if (segment->p_type != PT_LOAD || segment->p_memsz == 0)
+		if (!is_loaded(segment))
 			continue;
-		if (load_segment(boot, segment, image->size, err) < 0)
+		if (read_at(boot->kernel_fd,
+			    guest_ptr(boot->memory, segment->p_paddr, segment->p_filesz),
+			    segment->p_filesz, segment->p_offset, err) < 0)
 			return -err->code;
-		if (elf->e_entry >= segment->p_paddr &&
-		    elf->e_entry - segment->p_paddr < segment->p_filesz)
-			entry_loaded = true;
 		if (segment->p_paddr + segment->p_memsz > loaded->end)
 			loaded->end = segment->p_paddr + segment->p_memsz;
 	}
-	if (!entry_loaded)
-		return err_set(err, ENOEXEC, "its entry 0x%llx is in none of its segments",
-			       (unsigned long long)elf->e_entry);
 	loaded->entry = elf->e_entry;
 	loaded->header = (struct setup_header){ .boot_flag = BOOT_FLAG,
 						.header = HEADER_MAGIC,
@@ -224,17 +262,14 @@ static int load_bzimage(const struct boot *boot, const struct image *image, stru
 	const uint64_t start = code_start(header);
 	const uint64_t where = header->pref_address;
 	const uint64_t size = image->size - start;
-	const uint64_t needed = header->init_size > size ? header->init_size : size;
-	if (!is_place(boot->memory, where, needed))
-		return err_set(err, ENOMEM, "%llu bytes at 0x%llx do not fit in the guest's memory",
-			       (unsigned long long)needed, (unsigned long long)where);
+
 	if (read_at(boot->kernel_fd, guest_ptr(boot->memory, where, size), size, start, err) < 0)
 		return -err->code;
 	loaded->header = *header;
 	loaded->header.code32_start = (uint32_t)where;
 	loaded->header.setup_data = 0;
 	loaded->entry = where + ENTRY_64;
-	loaded->end = where + needed;
+	loaded->end = where + room_needed(image);
 	return 0;
 }
 
@@ -242,13 +277,69 @@ static int load_kernel(const struct boot *boot, struct loaded *loaded, struct er
 {
 	struct image image;
 
-	if (read_image(boot->kernel_fd, &image, err) < 0 ||
+	if (read_image(boot->kernel_fd, low_end(boot->memory), &image, err) < 0 ||
 	    (is_elf(&image) ? load_elf : load_bzimage)(boot, &image, loaded, err) < 0)
 		return err_wrap(err, "kernel");
 	return 0;
 }
 
 // ---- initramfs ----
+
+// How an archive begins, or what the kernel can unpack one from (its lib/decompress.c).
+static bool is_archive(const char *bytes, size_t len)
+{
+	static const struct {
+		const char *magic;
+		size_t len;
+	} known[] = {
+		{ "070701", 6 },   // newc
+		{ "070702", 6 },   // the same with sums
+		{ "\x1f\x8b", 2 }, // gzip
+		{ "\x1f\x9e", 2 }, // gzip, of old
+		{ "BZ", 2 },	   // bzip2
+		{ "\x5d\x00", 2 }, // lzma
+		{ "\xfd\x37", 2 }, // xz
+		{ "\x89\x4c", 2 }, // lzo
+		{ "\x02\x21", 2 }, // lz4
+		{ "\x28\xb5", 2 }, // zstd
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (len >= known[i].len && memcmp(bytes, known[i].magic, known[i].len) == 0)
+			return true;
+	return false;
+}
+
+// Its size is such that a sum of two can't wrap.
+static int initrd_size(int fd, uint64_t *size, struct err *err)
+{
+	if (file_size(fd, size, err) < 0)
+		return -err->code;
+	return *size > LAYOUT_HOLE ? err_set(err, ENOMEM, "it is too large") : 0;
+}
+
+int boot_check_initrd(int initrd_fd, struct err *err)
+{
+	char bytes[PAGE_BYTES];
+	uint64_t size = 0, at = 0;
+	size_t len = 0, zeros = 0;
+
+	if (initrd_size(initrd_fd, &size, err) < 0)
+		return -err->code;
+	// The kernel skips zeros in front of an archive.
+	do {
+		at += zeros;
+		len = size - at < sizeof(bytes) ? size - at : sizeof(bytes);
+		if (read_at(initrd_fd, bytes, len, at, err) < 0)
+			return -err->code;
+		for (zeros = 0; zeros < len && bytes[zeros] == 0;)
+			zeros++;
+	} while (zeros > 0);
+	return is_archive(bytes, len) ?
+		       0 :
+		       err_set(err, ENOEXEC,
+			       "neither a cpio archive (newc) nor one that is compressed");
+}
 
 // As high as possible, page aligned, one behind the other.
 static int load_initrds(const struct boot *boot, struct loaded *loaded, struct err *err)
@@ -261,11 +352,9 @@ static int load_initrds(const struct boot *boot, struct loaded *loaded, struct e
 	for (size_t i = 0; i < BOOT_INITRDS_MAX; i++) {
 		if (boot->initrd_fds[i] < 0)
 			continue;
-		if (file_size(boot->initrd_fds[i], &sizes[i], err) < 0)
+		if (initrd_size(boot->initrd_fds[i], &sizes[i], err) < 0)
 			return err_wrap(err, "%s", names[i]);
-		// So that the sum can't wrap; the kernel wants each to begin at a multiple of 4.
-		if (sizes[i] > LAYOUT_HOLE)
-			return err_set(err, ENOMEM, "%s: it is too large", names[i]);
+		// The kernel wants each to begin at a multiple of 4.
 		total += (sizes[i] + 3) & ~UINT64_C(3);
 	}
 	if (total == 0)

@@ -28,9 +28,13 @@ struct boot {
 	size_t devices; // virtio-mmio, at their places of vm-mode/machine/layout.h
 };
 
-// Whether a file is a kernel as above, as far as its head and its length tell. -ENOEXEC or -EINVAL, and why not; else
-// what reading gave.
-int boot_check(int kernel_fd, struct err *err);
+// Whether a file is a kernel as above, for a guest with so much memory, as far as its headers and its length tell.
+// -ENOEXEC or -EINVAL, and why not; -ENOMEM: it doesn't fit; else what reading gave.
+int boot_check_kernel(int kernel_fd, uint64_t memory_bytes, struct err *err);
+
+// Whether a file begins as an initramfs does: a cpio archive (newc), or what the kernel unpacks one from. -ENOEXEC,
+// -EINVAL or -ENOMEM, and why not; else what reading gave.
+int boot_check_initrd(int initrd_fd, struct err *err);
 
 // Returns 0 and the address of the first instruction, to be executed in long mode, with paging by
 // LAYOUT_PAGE_TABLES, the GDT at LAYOUT_GDT and rsi = LAYOUT_BOOT_PARAMS. -ENOEXEC: no such kernel;
