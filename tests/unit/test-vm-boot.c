@@ -366,7 +366,7 @@ static void test_acpi(void)
 
 static void test_cmdline(void)
 {
-	struct cmdline cmdline = { .devices = 2, .parameters = "root=x" };
+	struct cmdline cmdline = { .serial = true, .devices = 2, .parameters = "root=x" };
 	char long_one[LAYOUT_CMDLINE_MAX + 1] = "";
 
 	scope_text struct text text = { 0 };
@@ -379,6 +379,7 @@ static void test_cmdline(void)
 	cmdline = (struct cmdline){ .debug = true };
 	is_int(cmdline_make(&cmdline, &loud, &err), 0);
 	ok(strstr(loud.str, " ignore_loglevel") && !strstr(loud.str, "quiet"), "all of it");
+	ok(!strstr(loud.str, "earlyprintk"), "no serial port");
 
 	scope_text struct text bad = { 0 };
 	cmdline.parameters = "a\nb";

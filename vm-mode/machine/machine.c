@@ -275,6 +275,8 @@ static int wire(struct machine *machine, const struct machine_device *slot,
 	if (bus_add(&machine->mmio, &range, err) < 0 ||
 	    kvm_add_irqfd(machine->vm_fd, slot->irq, slot->irq_fd, err) < 0)
 		return -err->code;
+	if (device->ops->driver_spins)
+		return 0;
 	for (unsigned int i = 0; i < device->ops->queues; i++)
 		if (kvm_add_ioeventfd(machine->vm_fd, slot->gpa + VIRTIO_MMIO_QUEUE_NOTIFY, i,
 				      device->kick_fds[i], err) < 0)
@@ -322,6 +324,7 @@ int machine_add_device(struct machine *machine, struct device *device, const cha
 int machine_boot(struct machine *machine, const struct machine_kernel *kernel, struct err *err)
 {
 	struct cmdline cmdline = { .debug = kernel->debug,
+				   .serial = machine->config.serial != NULL,
 				   .devices = machine->device_count,
 				   .parameters = kernel->parameters };
 	const struct vcpus_config vcpus = { .kvm_fd = machine->config.kvm_fd,
