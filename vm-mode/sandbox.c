@@ -102,6 +102,7 @@ static const uint32_t main_ioctls[] = {
 	KVM_SET_FPU,
 	KVM_SET_MSRS,
 	KVM_SET_XCRS,
+	KVM_SET_GSI_ROUTING,
 	KVM_RUN,
 	KVM_KVMCLOCK_CTRL,
 	TCGETS,
@@ -111,8 +112,10 @@ static const uint32_t main_ioctls[] = {
 	TIOCGWINSZ,
 	TUNSETOFFLOAD,
 };
-static const uint32_t vcpu_ioctls[] = { KVM_RUN, KVM_GET_REGS, KVM_GET_SREGS, KVM_KVMCLOCK_CTRL,
-					TCGETS,	 TCSETS,       TIOCGWINSZ,    TUNSETOFFLOAD };
+static const uint32_t vcpu_ioctls[] = {
+	KVM_RUN, KVM_GET_REGS, KVM_GET_SREGS, KVM_KVMCLOCK_CTRL, KVM_SET_GSI_ROUTING,
+	TCGETS,	 TCSETS,       TIOCGWINSZ,    TUNSETOFFLOAD,
+};
 
 // getsockopt(2) by its third argument: more would give a pidfd of the peer (SO_PEERPIDFD).
 static const uint32_t sockopts[] = { SO_PEERCRED };

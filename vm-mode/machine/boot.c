@@ -356,7 +356,7 @@ int boot_load(const struct boot *boot, uint64_t *entry, struct err *err)
 	if (load_kernel(boot, &loaded, err) < 0 || load_initrds(boot, &loaded, err) < 0 ||
 	    boot_write_tables(boot->memory, err) < 0 ||
 	    acpi_write(boot->memory, boot->vcpus, boot->devices, err) < 0 ||
-	    mptable_write(boot->memory, boot->vcpus, err) < 0)
+	    mptable_write(boot->memory, boot->vcpus, LAYOUT_PINS(boot->devices), err) < 0)
 		return -err->code;
 	memcpy(cmdline, boot->cmdline, len + 1);
 	fill_params(boot, &loaded, params);
