@@ -21,6 +21,9 @@ static const char *const fixed[] = {
 	// switches of page tables: an eighth of its start, which no container wins back.
 	"noreplace-smp",
 	"cryptomgr.notests",
+	// No devices dummy0, ifb0 and ifb1 that nobody has asked for.
+	"dummy.numdummies=0",
+	"ifb.numifbs=0",
 	"random.trust_cpu=on",
 };
 
