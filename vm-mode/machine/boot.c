@@ -9,6 +9,7 @@
 #include <elf.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -159,6 +160,36 @@ int boot_check(int kernel_fd, struct err *err)
 
 // ---- vmlinux ----
 
+// `size` bytes of the kernel's file from `offset` on to `gpa`, which is in low memory. They are written into the memory
+// file, not to where it is mapped: a huge page that is written as a whole is not cleared before.
+static int load_piece(const struct boot *boot, uint64_t gpa, uint64_t size, uint64_t offset,
+		      struct err *err)
+{
+	const struct guest_range *low = &boot->memory->ranges[0];
+	const uint64_t before = offset % PAGE_BYTES;
+	const uint64_t to = low->offset + (gpa - low->gpa);
+	char *file = mmap(NULL, before + size, PROT_READ, MAP_PRIVATE | MAP_POPULATE,
+			  boot->kernel_fd, (off_t)(offset - before));
+
+	if (file == MAP_FAILED)
+		return read_at(boot->kernel_fd, guest_ptr(boot->memory, gpa, size), size, offset,
+			       err);
+	int failed = 0;
+	for (uint64_t done = 0; !failed && done < size;) {
+		ssize_t n = pwrite(boot->memory->fd, file + before + done, size - done,
+				   (off_t)(to + done));
+
+		if (n > 0)
+			done += (uint64_t)n;
+		else if (errno == EFAULT)
+			failed = err_set(err, ENOEXEC, "it is cut short");
+		else if (errno != EINTR)
+			failed = err_sys(err, "write it to the guest's memory");
+	}
+	munmap(file, before + size);
+	return failed;
+}
+
 static int load_segment(const struct boot *boot, const Elf64_Phdr *segment, uint64_t file_bytes,
 			struct err *err)
 {
@@ -174,9 +205,7 @@ static int load_segment(const struct boot *boot, const Elf64_Phdr *segment, uint
 			       (unsigned long long)segment->p_paddr);
 	if (segment->p_filesz == 0)
 		return 0;
-	return read_at(boot->kernel_fd,
-		       guest_ptr(boot->memory, segment->p_paddr, segment->p_filesz),
-		       segment->p_filesz, segment->p_offset, err);
+	return load_piece(boot, segment->p_paddr, segment->p_filesz, segment->p_offset, err);
 }
 
 static int load_elf(const struct boot *boot, const struct image *image, struct loaded *loaded,
@@ -228,7 +257,7 @@ static int load_bzimage(const struct boot *boot, const struct image *image, stru
 	if (!is_place(boot->memory, where, needed))
 		return err_set(err, ENOMEM, "%llu bytes at 0x%llx do not fit in the guest's memory",
 			       (unsigned long long)needed, (unsigned long long)where);
-	if (read_at(boot->kernel_fd, guest_ptr(boot->memory, where, size), size, start, err) < 0)
+	if (load_piece(boot, where, size, start, err) < 0)
 		return -err->code;
 	loaded->header = *header;
 	loaded->header.code32_start = (uint32_t)where;

@@ -1,7 +1,7 @@
 #include "vm-mode/machine/ioapic.h"
 
-#define REG_SELECT 0x00
-#define REG_WINDOW 0x10
+#define REG_SELECT  0x00
+#define REG_WINDOW  0x10
 #define REG_ID	    0
 #define REG_VERSION 1
 #define REG_ARBITER 2
@@ -78,7 +78,7 @@ bool ioapic_write(struct ioapic *ioapic, uint64_t offset, uint32_t value)
 	const uint64_t old = ioapic->entries[pin];
 	const uint64_t new = high ? (old & UINT32_MAX) | (uint64_t)value << 32 :
 				    (old & ~(uint64_t)UINT32_MAX) | value;
-	ioapic->entries[pin] = new & WRITABLE;
+	ioapic->entries[pin] = new &WRITABLE;
 	// While it is masked it leads nowhere.
 	return ioapic->entries[pin] != old && !(ioapic->entries[pin] & old & MASKED);
 }

@@ -59,6 +59,6 @@
 // The lines of virtio devices, in the order of their windows: those of no device that a PC has where
 // a kernel does not ask first (timer, keyboard, cascade, serial lines, clock, mouse, FPU, disks).
 static const uint8_t layout_irqs[] = { 5, 6, 7, 10, 11, 16, 17, 18, 19, 20, 21, 22, 23 };
-#define LAYOUT_DEVICES_MAX  sizeof(layout_irqs)
+#define LAYOUT_DEVICES_MAX   sizeof(layout_irqs)
 #define LAYOUT_PINS(devices) ((devices) > 0 ? layout_irqs[(devices)-1] + 1u : 1u)
-#define LAYOUT_VIRTIO_AT(i) (LAYOUT_VIRTIO + (i)*LAYOUT_VIRTIO_SIZE)
+#define LAYOUT_VIRTIO_AT(i)  (LAYOUT_VIRTIO + (i)*LAYOUT_VIRTIO_SIZE)
