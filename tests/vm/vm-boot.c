@@ -1,7 +1,7 @@
-// vm-boot KERNEL INITRD|- [--vcpus N] [--memory MIB] [--tap NAME] [--disk FILE] [--ro-disk FILE] [--no-rng]
-// [--debug] [PARAMETERS]: boots a kernel on moat's machine with a console and a random number generator, and prints what
+// vm-boot KERNEL INITRD|- [--vcpus N] [--memory MIB] [--tap NAME] [--disk FILE] [--ro-disk FILE] [--debug]
+// [PARAMETERS]: boots a kernel on moat's machine with a console and a random number generator, and prints what
 // it says. --tap adds a network card on the tap interface NAME, with an MTU of 1500; --disk and --ro-disk one
-// disk each, /dev/vda before /dev/vdb. --no-rng leaves the generator out.
+// disk each, /dev/vda before /dev/vdb.
 //
 // A tool for who works on vm-mode/. What it says itself, times among it, goes to standard error. Its
 // exit status is the guest's (a byte written to the exit port), or 1.
@@ -26,7 +26,7 @@ struct options {
 	const char *kernel, *initrd, *parameters;
 	const char *tap, *disk, *ro_disk; // NULL: none
 	uint32_t vcpus, memory_mib;
-	bool no_rng, debug;
+	bool debug;
 };
 
 struct guest {
@@ -85,8 +85,6 @@ static int parse(int argc, char **argv, struct options *options)
 	for (int i = 3; i < argc; i++) {
 		if (str_eq(argv[i], "--debug"))
 			options->debug = true;
-		else if (str_eq(argv[i], "--no-rng"))
-			options->no_rng = true;
 		else if (str_eq(argv[i], "--vcpus") && i + 1 < argc)
 			str_to_u32(argv[++i], &options->vcpus);
 		else if (str_eq(argv[i], "--memory") && i + 1 < argc)
@@ -142,12 +140,8 @@ static int add_devices(struct guest *guest, const struct options *options, struc
 	struct device *rng;
 
 	if (console_create(&guest->console, STDOUT_FILENO, err) < 0 ||
-	    add_device(guest, guest->console, "console", err) < 0)
-		return -err->code;
-	if (!options->no_rng &&
-	    (rng_create(&rng, err) < 0 || add_device(guest, rng, "rng", err) < 0))
-		return -err->code;
-	if (add_net(guest, options->tap, err) < 0 ||
+	    add_device(guest, guest->console, "console", err) < 0 || rng_create(&rng, err) < 0 ||
+	    add_device(guest, rng, "rng", err) < 0 || add_net(guest, options->tap, err) < 0 ||
 	    add_disk(guest, &guest->disk_fd, options->disk, O_RDWR, err) < 0 ||
 	    add_disk(guest, &guest->ro_disk_fd, options->ro_disk, O_RDONLY, err) < 0)
 		return -err->code;
@@ -222,8 +216,7 @@ int main(int argc, char **argv)
 	if (parse(argc, argv, &options) < 0) {
 		fprintf(stderr,
 			"usage: vm-boot KERNEL INITRD|- [--vcpus N] [--memory MIB] [--tap NAME] "
-			"[--disk FILE] [--ro-disk FILE] [--no-rng] [--debug] "
-			"[PARAMETERS]\n");
+			"[--disk FILE] [--ro-disk FILE] [--debug] [PARAMETERS]\n");
 		return 1;
 	}
 	return run(&options);
