@@ -101,7 +101,6 @@ static const uint32_t main_ioctls[] = {
 	KVM_SET_REGS,
 	KVM_SET_FPU,
 	KVM_SET_MSRS,
-	KVM_SET_XCRS,
 	KVM_SET_GSI_ROUTING,
 	KVM_RUN,
 	KVM_KVMCLOCK_CTRL,

@@ -46,10 +46,6 @@ GUEST(absent, "mov $0xd0fff000, %eax\n mov (%rax), %bl\n mov $0x500, %dx\n mov %
 // The two lowest bytes of MTRRdefType, upon one another.
 GUEST(memory_type, "mov $0x2ff, %ecx\n rdmsr\n xor %ah, %al\n mov $0x500, %dx\n out %al, %dx\n"
 		   "1: hlt; jmp 1b\n");
-// The lowest bytes of XCR0 and of what CPUID says can be in it, upon one another.
-GUEST(xsave, "mov %cr4, %rax\n or $0x40000, %eax\n mov %rax, %cr4\n xor %ecx, %ecx\n xgetbv\n"
-	     "mov %eax, %esi\n mov $0xd, %eax\n xor %ecx, %ecx\n cpuid\n xor %esi, %eax\n"
-	     "mov $0x500, %dx\n out %al, %dx\n 1: hlt; jmp 1b\n");
 GUEST(mmio, "mov $0xd0000000, %eax\n mov (%rax), %ebx\n mov $0x500, %dx\n mov %bl, %al\n"
 	    "out %al, %dx\n 1: hlt; jmp 1b\n");
 GUEST(kick, "mov $0xd0000050, %eax\n movl $1, (%rax)\n 1: jmp 1b\n");
@@ -408,13 +404,10 @@ static void test_window(struct guest *guest)
 }
 
 // Of a kernel with MTRRs: they are on (8), and what they don't name is write-back (6).
-static void test_registers(struct guest *guest)
+static void test_memory_type(struct guest *guest)
 {
 	RUN(guest, memory_type);
 	is_int(guest->end.status, 8 ^ 6);
-	end(guest);
-	RUN(guest, xsave);
-	is_int(guest->end.status, 0);
 	end(guest);
 }
 
@@ -452,7 +445,7 @@ int main(void)
 	test_pause(&guest);
 	test_stopped(&guest);
 	test_window(&guest);
-	test_registers(&guest);
+	test_memory_type(&guest);
 	test_refusals(&guest);
 	return done();
 }

@@ -8,7 +8,6 @@
 #define LEAF_FEATURES	   0x1
 #define LEAF_CACHES	   0x4
 #define LEAF_TOPOLOGY	   0xb
-#define LEAF_XSAVE	   0xd
 #define LEAF_TOPOLOGY_2	   0x1f
 #define LEAF_AMD_FEATURES  0x80000001
 #define LEAF_AMD_SIZES	   0x80000008
@@ -33,17 +32,6 @@ int cpuid_read(int kvm_fd, struct cpuid *cpuid, struct err *err)
 		for (uint32_t i = 0; i < cpuid->nent; i++)
 			if (cpuid->entries[i].function == LEAF_FEATURES)
 				cpuid->entries[i].ecx |= ECX_TSC_DEADLINE;
-	return 0;
-}
-
-uint64_t cpuid_xsave(const struct cpuid *cpuid)
-{
-	for (uint32_t i = 0; i < cpuid->nent; i++) {
-		const struct kvm_cpuid_entry2 *entry = &cpuid->entries[i];
-
-		if (entry->function == LEAF_XSAVE && entry->index == 0)
-			return (uint64_t)entry->edx << 32 | entry->eax;
-	}
 	return 0;
 }
 

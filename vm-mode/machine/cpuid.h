@@ -20,9 +20,6 @@ struct cpuid {
 // What KVM supports; for cpuid_set_topology().
 int cpuid_read(int kvm_fd, struct cpuid *cpuid, struct err *err);
 
-// The features of XSAVE in it, as bits of XCR0; 0: no XSAVE.
-uint64_t cpuid_xsave(const struct cpuid *cpuid);
-
 // Makes it that of vCPU `apic_id` of `vcpus`. May be used again on the same. Pure. -E2BIG: there is
 // no place for more leaves.
 int cpuid_set_topology(struct cpuid *cpuid, unsigned int apic_id, unsigned int vcpus,

@@ -76,18 +76,6 @@ static int set_memory_type(const struct vcpu *vcpu, struct err *err)
 	return 0;
 }
 
-// All that XSAVE knows is on, as the guest's kernel turns it on first of all. Under a hypervisor that doesn't see
-// that (QEMU's emulation of AMD's) KVM would think that it is off and tell the guest sizes that are wrong.
-static int set_xsave(const struct vcpu *vcpu, const struct cpuid *cpuid, struct err *err)
-{
-	const struct kvm_xcrs xcrs = { .nr_xcrs = 1,
-				       .xcrs = { { .xcr = 0, .value = cpuid_xsave(cpuid) } } };
-
-	if (xcrs.xcrs[0].value != 0 && ioctl(vcpu->fd, KVM_SET_XCRS, &xcrs) < 0)
-		return err_sys(err, "KVM: set XCR0 of vCPU %u", vcpu->index);
-	return 0;
-}
-
 static int create_one(struct vcpus *vcpus, struct cpuid *cpuid, unsigned int index, struct err *err)
 {
 	struct vcpu *vcpu = &vcpus->vcpu[index];
@@ -101,7 +89,7 @@ static int create_one(struct vcpus *vcpus, struct cpuid *cpuid, unsigned int ind
 	if (run == MAP_FAILED)
 		return err_sys(err, "KVM: map vCPU %u", index);
 	vcpu->run = run;
-	if (set_cpuid(vcpu, cpuid, err) < 0 || set_xsave(vcpu, cpuid, err) < 0)
+	if (set_cpuid(vcpu, cpuid, err) < 0)
 		return -err->code;
 	return set_memory_type(vcpu, err);
 }
