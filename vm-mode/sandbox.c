@@ -61,9 +61,9 @@ static const int device_calls[] = {
 
 // The main thread alone: the loop, and the making of machine and threads.
 static const int main_calls[] = {
-	SYS_epoll_wait,	   SYS_epoll_pwait,	SYS_accept4, SYS_pread64,   SYS_lseek,
-	SYS_rt_sigaction,  SYS_set_robust_list, SYS_rseq,    SYS_signalfd4, SYS_timerfd_create,
-	SYS_epoll_create1, SYS_prctl,		SYS_seccomp, SYS_statx,
+	SYS_epoll_wait,	    SYS_epoll_pwait,   SYS_accept4,	    SYS_pread64, SYS_pwrite64,
+	SYS_lseek,	    SYS_rt_sigaction,  SYS_set_robust_list, SYS_rseq,	 SYS_signalfd4,
+	SYS_timerfd_create, SYS_epoll_create1, SYS_prctl,	    SYS_seccomp, SYS_statx,
 };
 
 // As pthread_create(3) calls clone(2): a thread, and no process or namespace.
@@ -101,6 +101,7 @@ static const uint32_t main_ioctls[] = {
 	KVM_SET_REGS,
 	KVM_SET_FPU,
 	KVM_SET_MSRS,
+	KVM_SET_GSI_ROUTING,
 	KVM_RUN,
 	KVM_KVMCLOCK_CTRL,
 	TCGETS,
@@ -110,8 +111,10 @@ static const uint32_t main_ioctls[] = {
 	TIOCGWINSZ,
 	TUNSETOFFLOAD,
 };
-static const uint32_t vcpu_ioctls[] = { KVM_RUN, KVM_GET_REGS, KVM_GET_SREGS, KVM_KVMCLOCK_CTRL,
-					TCGETS,	 TCSETS,       TIOCGWINSZ,    TUNSETOFFLOAD };
+static const uint32_t vcpu_ioctls[] = {
+	KVM_RUN, KVM_GET_REGS, KVM_GET_SREGS, KVM_KVMCLOCK_CTRL, KVM_SET_GSI_ROUTING,
+	TCGETS,	 TCSETS,       TIOCGWINSZ,    TUNSETOFFLOAD,
+};
 
 // getsockopt(2) by its third argument: more would give a pidfd of the peer (SO_PEERPIDFD).
 static const uint32_t sockopts[] = { SO_PEERCRED };

@@ -375,15 +375,15 @@ static uint8_t sum(const void *data, size_t len)
 static void test_mptable(void)
 {
 	begin(MEMORY);
-	is_int(mptable_write(&memory, 0, &err), -EINVAL);
-	is_int(mptable_write(&memory, LAYOUT_VCPUS_MAX + 1, &err), -EINVAL);
-	is_int(mptable_write(&memory, 3, &err), 0);
+	is_int(mptable_write(&memory, 0, 8, &err), -EINVAL);
+	is_int(mptable_write(&memory, LAYOUT_VCPUS_MAX + 1, 8, &err), -EINVAL);
+	is_int(mptable_write(&memory, 3, 8, &err), 0);
 	const uint8_t *table = guest_ptr(&memory, LAYOUT_MP_TABLE, LAYOUT_MP_TABLE_SIZE);
 	ok(memcmp(table, "_MP_", 4) == 0 && sum(table, 16) == 0, "the pointer");
 	const uint16_t len = (uint16_t)(table[20] | table[21] << 8);
 	ok(memcmp(table + 16, "PCMP", 4) == 0 && sum(table + 16, len) == 0, "the table");
-	is_int(len, 44 + 3 * 20 + 8 + 8 + 24 * 8 + 2 * 8);
-	is_int(table[16 + 34], 3 + 1 + 1 + 24 + 2);
+	is_int(len, 44 + 3 * 20 + 8 + 8 + 8 * 8 + 8);
+	is_int(table[16 + 34], 3 + 1 + 1 + 8 + 1);
 	const uint8_t *second = table + 16 + 44 + 20;
 	ok(second[0] == 0 && second[1] == 1 && second[3] == 1, "the second processor");
 	guest_memory_free(&memory);
@@ -450,7 +450,7 @@ static void test_acpi(void)
 
 static void test_cmdline(void)
 {
-	struct cmdline cmdline = { .devices = 2, .parameters = "root=x" };
+	struct cmdline cmdline = { .serial = true, .devices = 2, .parameters = "root=x" };
 	char long_one[LAYOUT_CMDLINE_MAX + 1] = "";
 
 	scope_text struct text text = { 0 };
@@ -463,6 +463,7 @@ static void test_cmdline(void)
 	cmdline = (struct cmdline){ .debug = true };
 	is_int(cmdline_make(&cmdline, &loud, &err), 0);
 	ok(strstr(loud.str, " ignore_loglevel") && !strstr(loud.str, "quiet"), "all of it");
+	ok(!strstr(loud.str, "earlyprintk"), "no serial port");
 
 	scope_text struct text bad = { 0 };
 	cmdline.parameters = "a\nb";

@@ -10,6 +10,7 @@
 #include "tests/unit/tap.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -48,6 +49,7 @@ GUEST(memory_type, "mov $0x2ff, %ecx\n rdmsr\n xor %ah, %al\n mov $0x500, %dx\n 
 GUEST(mmio, "mov $0xd0000000, %eax\n mov (%rax), %ebx\n mov $0x500, %dx\n mov %bl, %al\n"
 	    "out %al, %dx\n 1: hlt; jmp 1b\n");
 GUEST(kick, "mov $0xd0000050, %eax\n movl $1, (%rax)\n 1: jmp 1b\n");
+GUEST(kick_exit, "mov $0xd0000050, %eax\n movl $1, (%rax)\n" EXIT(3));
 GUEST(count, "mov $0x100000, %ebx\n 1: incq (%rbx)\n jmp 1b\n");
 // Sets up kvm-clock's page, then counts.
 GUEST(clock, "mov $0x4b564d01, %ecx\n mov $0x110001, %eax\n xor %edx, %edx\n wrmsr\n"
@@ -174,6 +176,14 @@ static void test_ends(struct guest *guest)
 	end(guest);
 }
 
+static pthread_t kicked_by;
+
+static int note_thread(struct device *dev, unsigned int index, struct err *error)
+{
+	kicked_by = pthread_self();
+	return echo_kick(dev, index, error);
+}
+
 static void test_device(struct guest *guest)
 {
 	struct echo echo = { .device.ops = &echo_ops };
@@ -198,6 +208,21 @@ static void test_device(struct guest *guest)
 	for (int i = 0; i < 100 && !echo.kicks; i++)
 		loop_once(machine_loop(guest->machine), 100, &err);
 	is_int(echo.kicks, 1);
+	end(guest);
+
+	// Of a driver that spins: its own thread serves it, and it goes on when that is done.
+	struct device_ops spins = echo_ops;
+	spins.driver_spins = true;
+	spins.kick = note_thread;
+	echo = (struct echo){ .device.ops = &spins };
+	begin(guest, 1, 0);
+	is_int(machine_add_device(guest->machine, &echo.device, "echo", false, &err), 0);
+	echo.device.started = true;
+	boot(guest, guest_kick_exit, guest_kick_exit_end);
+	run(guest);
+	is_int(guest->end.status, 3);
+	is_int(echo.kicks, 1);
+	ok(!pthread_equal(kicked_by, pthread_self()), "the vCPU served it");
 	end(guest);
 
 	begin(guest, 1, 0);

@@ -143,6 +143,7 @@ static const struct device_ops ops = {
 	.id = VIRTIO_ID_CONSOLE,
 	.queues = QUEUES,
 	.queue_size = QUEUE_SIZE,
+	.driver_spins = true,
 	.kick = kick,
 	.close = close_device,
 };

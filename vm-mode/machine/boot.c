@@ -9,6 +9,7 @@
 #include <elf.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -226,6 +227,36 @@ int boot_check_kernel(int kernel_fd, uint64_t memory_bytes, struct err *err)
 
 // ---- vmlinux ----
 
+// `size` bytes of the kernel's file from `offset` on to `gpa`, which is in low memory. They are written into the memory
+// file, not to where it is mapped: a huge page that is written as a whole is not cleared before.
+static int load_piece(const struct boot *boot, uint64_t gpa, uint64_t size, uint64_t offset,
+		      struct err *err)
+{
+	const struct guest_range *low = &boot->memory->ranges[0];
+	const uint64_t before = offset % PAGE_BYTES;
+	const uint64_t to = low->offset + (gpa - low->gpa);
+	char *file = mmap(NULL, before + size, PROT_READ, MAP_PRIVATE | MAP_POPULATE,
+			  boot->kernel_fd, (off_t)(offset - before));
+
+	if (file == MAP_FAILED)
+		return read_at(boot->kernel_fd, guest_ptr(boot->memory, gpa, size), size, offset,
+			       err);
+	int failed = 0;
+	for (uint64_t done = 0; !failed && done < size;) {
+		ssize_t n = pwrite(boot->memory->fd, file + before + done, size - done,
+				   (off_t)(to + done));
+
+		if (n > 0)
+			done += (uint64_t)n;
+		else if (errno == EFAULT)
+			failed = err_set(err, ENOEXEC, "it is cut short");
+		else if (errno != EINTR)
+			failed = err_sys(err, "write it to the guest's memory");
+	}
+	munmap(file, before + size);
+	return failed;
+}
+
 static int load_elf(const struct boot *boot, const struct image *image, struct loaded *loaded,
 		    struct err *err)
 {
@@ -236,9 +267,8 @@ static int load_elf(const struct boot *boot, const struct image *image, struct l
 
 		if (!is_loaded(segment))
 			continue;
-		if (read_at(boot->kernel_fd,
-			    guest_ptr(boot->memory, segment->p_paddr, segment->p_filesz),
-			    segment->p_filesz, segment->p_offset, err) < 0)
+		if (segment->p_filesz > 0 && load_piece(boot, segment->p_paddr, segment->p_filesz,
+							segment->p_offset, err) < 0)
 			return -err->code;
 		if (segment->p_paddr + segment->p_memsz > loaded->end)
 			loaded->end = segment->p_paddr + segment->p_memsz;
@@ -263,7 +293,7 @@ static int load_bzimage(const struct boot *boot, const struct image *image, stru
 	const uint64_t where = header->pref_address;
 	const uint64_t size = image->size - start;
 
-	if (read_at(boot->kernel_fd, guest_ptr(boot->memory, where, size), size, start, err) < 0)
+	if (load_piece(boot, where, size, start, err) < 0)
 		return -err->code;
 	loaded->header = *header;
 	loaded->header.code32_start = (uint32_t)where;
@@ -445,7 +475,7 @@ int boot_load(const struct boot *boot, uint64_t *entry, struct err *err)
 	if (load_kernel(boot, &loaded, err) < 0 || load_initrds(boot, &loaded, err) < 0 ||
 	    boot_write_tables(boot->memory, err) < 0 ||
 	    acpi_write(boot->memory, boot->vcpus, boot->devices, err) < 0 ||
-	    mptable_write(boot->memory, boot->vcpus, err) < 0)
+	    mptable_write(boot->memory, boot->vcpus, LAYOUT_PINS(boot->devices), err) < 0)
 		return -err->code;
 	memcpy(cmdline, boot->cmdline, len + 1);
 	fill_params(boot, &loaded, params);

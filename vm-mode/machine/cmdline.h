@@ -14,7 +14,8 @@
 #include <stddef.h>
 
 struct cmdline {
-	bool debug;		// the kernel's messages from the first on, over a serial port
+	bool debug;		// the kernel's messages from the first on
+	bool serial;		// there is a serial port
 	size_t devices;		// virtio-mmio, at their places of vm-mode/machine/layout.h
 	const char *parameters; // of the operator; NULL: none
 };

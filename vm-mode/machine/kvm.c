@@ -4,6 +4,7 @@
 #include "vm-mode/machine/layout.h"
 
 #include <linux/kvm.h>
+#include <string.h>
 #include <sys/ioctl.h>
 
 int kvm_check(int kvm_fd, struct err *err)
@@ -16,8 +17,8 @@ int kvm_check(int kvm_fd, struct err *err)
 		{ KVM_CAP_SET_TSS_ADDR, "a TSS address" },
 		{ KVM_CAP_SET_IDENTITY_MAP_ADDR, "an identity map address" },
 		{ KVM_CAP_EXT_CPUID, "CPUID" },
-		{ KVM_CAP_IRQCHIP, "interrupt controllers" },
-		{ KVM_CAP_PIT2, "a timer" },
+		{ KVM_CAP_SPLIT_IRQCHIP, "local APICs" },
+		{ KVM_CAP_IRQ_ROUTING, "interrupt routes" },
 		{ KVM_CAP_IRQFD, "irqfd" },
 		{ KVM_CAP_IOEVENTFD, "ioeventfd" },
 		{ KVM_CAP_MP_STATE, "MP states" },
@@ -51,17 +52,31 @@ int kvm_create_vm(int kvm_fd, struct err *err)
 
 int kvm_create_irqchip(int vm_fd, struct err *err)
 {
-	const struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
+	const struct kvm_enable_cap local_apics = { .cap = KVM_CAP_SPLIT_IRQCHIP,
+						    .args = { LAYOUT_IOAPIC_PINS } };
 	const uint64_t identity = LAYOUT_KVM_IDENTITY;
 
 	// On Intel, KVM keeps pages of its own in the guest's address space.
 	if (ioctl(vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity) < 0 ||
 	    ioctl(vm_fd, KVM_SET_TSS_ADDR, (unsigned long)LAYOUT_KVM_TSS) < 0)
 		return err_sys(err, "KVM: place its own pages");
-	if (ioctl(vm_fd, KVM_CREATE_IRQCHIP, 0) < 0)
-		return err_sys(err, "KVM: make interrupt controllers");
-	if (ioctl(vm_fd, KVM_CREATE_PIT2, &pit) < 0)
-		return err_sys(err, "KVM: make a timer");
+	if (ioctl(vm_fd, KVM_ENABLE_CAP, &local_apics) < 0)
+		return err_sys(err, "KVM: make local APICs");
+	return 0;
+}
+
+int kvm_set_routes(int vm_fd, const struct kvm_irq_routing_entry *routes, size_t count,
+		   struct err *err)
+{
+	// struct kvm_irq_routing, which has no room for entries.
+	struct {
+		uint32_t nr, flags;
+		struct kvm_irq_routing_entry entries[LAYOUT_IOAPIC_PINS];
+	} table = { .nr = (uint32_t)count };
+
+	memcpy(table.entries, routes, count * sizeof(*routes));
+	if (ioctl(vm_fd, KVM_SET_GSI_ROUTING, &table) < 0)
+		return err_sys(err, "KVM: lead interrupts to %zu places", count);
 	return 0;
 }
 

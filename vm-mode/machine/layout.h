@@ -18,7 +18,7 @@
 //     4 GiB             the rest of RAM
 //     next GiB or more  the DAX window
 //
-// Interrupt lines are those of one I/O APIC with 24 pins.
+// Interrupt lines are those of one I/O APIC, which has as many as the devices need.
 #pragma once
 
 #include <stdint.h>
@@ -47,7 +47,8 @@
 #define LAYOUT_KVM_TSS	    UINT64_C(0xfffbd000) // three pages
 #define LAYOUT_WINDOW_ALIGN (UINT64_C(1) << 30)
 #define LAYOUT_MEMORY_MAX   (UINT64_C(1) << 40) // of RAM, and of the DAX window
-#define LAYOUT_IOAPIC_PINS  24
+#define LAYOUT_IOAPIC_SIZE  UINT64_C(0x100)
+#define LAYOUT_IOAPIC_PINS  24 // at most
 #define LAYOUT_VCPUS_MAX    64
 
 // Ports. A byte written to the first is the guest's orderly end, with that status.
@@ -58,5 +59,6 @@
 // The lines of virtio devices, in the order of their windows: those of no device that a PC has where
 // a kernel does not ask first (timer, keyboard, cascade, serial lines, clock, mouse, FPU, disks).
 static const uint8_t layout_irqs[] = { 5, 6, 7, 10, 11, 16, 17, 18, 19, 20, 21, 22, 23 };
-#define LAYOUT_DEVICES_MAX  sizeof(layout_irqs)
-#define LAYOUT_VIRTIO_AT(i) (LAYOUT_VIRTIO + (i)*LAYOUT_VIRTIO_SIZE)
+#define LAYOUT_DEVICES_MAX   sizeof(layout_irqs)
+#define LAYOUT_PINS(devices) ((devices) > 0 ? layout_irqs[(devices)-1] + 1u : 1u)
+#define LAYOUT_VIRTIO_AT(i)  (LAYOUT_VIRTIO + (i)*LAYOUT_VIRTIO_SIZE)

@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "vm-mode/machine/bus.h"
 #include "vm-mode/machine/cmdline.h"
+#include "vm-mode/machine/ioapic.h"
 #include "vm-mode/machine/kvm.h"
 #include "vm-mode/machine/layout.h"
 #include "vm-mode/virtio/mmio.h"
@@ -36,6 +37,7 @@ struct machine {
 	struct guest_memory memory;
 	int vm_fd;
 	struct bus mmio, pio;
+	struct ioapic ioapic;
 	bool serial_divisor; // the guest sets the serial port's baud rate
 	struct machine_device devices[LAYOUT_DEVICES_MAX];
 	size_t device_count;
@@ -122,6 +124,49 @@ static void write_serial(void *owner, uint64_t offset, const void *data, size_t 
 	else if (offset == SERIAL_DATA && !machine->serial_divisor)
 		machine->config.serial(machine->config.owner, data, len);
 	loop_unlock(machine->loop);
+}
+
+// ---- the I/O APIC ----
+
+static void read_ioapic(void *owner, uint64_t offset, void *data, size_t len)
+{
+	struct machine *machine = owner;
+
+	loop_lock(machine->loop);
+	const uint32_t value = ioapic_read(&machine->ioapic, offset);
+	loop_unlock(machine->loop);
+	memcpy(data, &value, len < sizeof(value) ? len : sizeof(value));
+}
+
+static void write_ioapic(void *owner, uint64_t offset, const void *data, size_t len)
+{
+	struct machine *machine = owner;
+	struct kvm_irq_routing_entry routes[LAYOUT_IOAPIC_PINS];
+	struct vcpu_end end = { .kind = VCPU_END_ERROR };
+	uint32_t value = 0;
+	int failed = 0;
+
+	memcpy(&value, data, len < sizeof(value) ? len : sizeof(value));
+	loop_lock(machine->loop);
+	if (ioapic_write(&machine->ioapic, offset, value))
+		failed = kvm_set_routes(machine->vm_fd, routes,
+					ioapic_routes(&machine->ioapic, routes), &end.why);
+	loop_unlock(machine->loop);
+	if (failed)
+		guest_ended(machine, &end);
+}
+
+static int add_ioapic(struct machine *machine, struct err *err)
+{
+	const struct bus_range range = { .start = LAYOUT_IOAPIC,
+					 .size = LAYOUT_IOAPIC_SIZE,
+					 .name = "I/O APIC",
+					 .owner = machine,
+					 .read = read_ioapic,
+					 .write = write_ioapic };
+
+	ioapic_init(&machine->ioapic, LAYOUT_PINS(machine->device_count));
+	return bus_add(&machine->mmio, &range, err);
 }
 
 // ---- building ----
@@ -275,6 +320,8 @@ static int wire(struct machine *machine, const struct machine_device *slot,
 	if (bus_add(&machine->mmio, &range, err) < 0 ||
 	    kvm_add_irqfd(machine->vm_fd, slot->irq, slot->irq_fd, err) < 0)
 		return -err->code;
+	if (device->ops->driver_spins)
+		return 0;
 	for (unsigned int i = 0; i < device->ops->queues; i++)
 		if (kvm_add_ioeventfd(machine->vm_fd, slot->gpa + VIRTIO_MMIO_QUEUE_NOTIFY, i,
 				      device->kick_fds[i], err) < 0)
@@ -322,6 +369,7 @@ int machine_add_device(struct machine *machine, struct device *device, const cha
 int machine_boot(struct machine *machine, const struct machine_kernel *kernel, struct err *err)
 {
 	struct cmdline cmdline = { .debug = kernel->debug,
+				   .serial = machine->config.serial != NULL,
 				   .devices = machine->device_count,
 				   .parameters = kernel->parameters };
 	const struct vcpus_config vcpus = { .kvm_fd = machine->config.kvm_fd,
@@ -335,7 +383,7 @@ int machine_boot(struct machine *machine, const struct machine_kernel *kernel, s
 	scope_text struct text text = { 0 };
 	uint64_t entry;
 
-	if (cmdline_make(&cmdline, &text, err) < 0)
+	if (add_ioapic(machine, err) < 0 || cmdline_make(&cmdline, &text, err) < 0)
 		return -err->code;
 	struct boot boot = { .memory = &machine->memory,
 			     .kernel_fd = kernel->kernel_fd,

@@ -7,7 +7,7 @@
 //     machine_free()         vCPUs, devices, KVM's machine, memory, loop
 //
 // What runs where: devices are under the loop's lock (vm-mode/loop.h). Kicks come to the loop by
-// ioeventfd; accesses to registers are served on the vCPU's thread. Not handed to the loop's: with
+// ioeventfd, but those of a driver that waits for the device; accesses to registers are served on the vCPU's thread. Not handed to the loop's: with
 // virtio-mmio every interrupt costs two of them, and two switches of threads each would cost more
 // than they. Interrupts go by irqfd, from any process.
 //

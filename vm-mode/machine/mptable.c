@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum { PROCESSOR, BUS, IO_APIC, IO_INTERRUPT, LOCAL_INTERRUPT };
-enum { INT, NMI, SMI, EXT_INT };
+enum { INT, NMI };
 
 #define CPU_ENABLED  1
 #define CPU_BOOT     2
@@ -66,7 +66,7 @@ static void add(struct table *table, const void *entry, size_t size)
 	table->entries++;
 }
 
-static void add_entries(struct table *table, unsigned int vcpus)
+static void add_entries(struct table *table, unsigned int vcpus, unsigned int pins)
 {
 	const uint8_t io_apic = (uint8_t)vcpus; // the id after the processors'
 
@@ -86,7 +86,7 @@ static void add_entries(struct table *table, unsigned int vcpus)
 			       .flags = 1,
 			       .address = (uint32_t)LAYOUT_IOAPIC },
 	    sizeof(struct io_apic));
-	for (uint8_t pin = 0; pin < LAYOUT_IOAPIC_PINS; pin++)
+	for (uint8_t pin = 0; pin < pins; pin++)
 		add(table,
 		    &(struct interrupt){ .type = IO_INTERRUPT,
 					 .kind = INT,
@@ -94,15 +94,14 @@ static void add_entries(struct table *table, unsigned int vcpus)
 					 .apic = io_apic,
 					 .pin = pin },
 		    sizeof(struct interrupt));
-	add(table, &(struct interrupt){ .type = LOCAL_INTERRUPT, .kind = EXT_INT, .apic = 0 },
-	    sizeof(struct interrupt));
 	add(table,
 	    &(struct interrupt){
 		    .type = LOCAL_INTERRUPT, .kind = NMI, .apic = ALL_APICS, .pin = 1 },
 	    sizeof(struct interrupt));
 }
 
-int mptable_write(const struct guest_memory *memory, unsigned int vcpus, struct err *err)
+int mptable_write(const struct guest_memory *memory, unsigned int vcpus, unsigned int pins,
+		  struct err *err)
 {
 	char *start = guest_ptr(memory, LAYOUT_MP_TABLE, LAYOUT_MP_TABLE_SIZE);
 	struct floating_pointer pointer = { .signature = "_MP_",
@@ -121,7 +120,7 @@ int mptable_write(const struct guest_memory *memory, unsigned int vcpus, struct 
 		return err_set(err, EINVAL, "%u processors: 1 to %d are possible", vcpus,
 			       LAYOUT_VCPUS_MAX);
 	struct table table = { .next = start + sizeof(pointer) + sizeof(header) };
-	add_entries(&table, vcpus);
+	add_entries(&table, vcpus, pins);
 	header.length = (uint16_t)(table.next - start - sizeof(pointer));
 	header.entries = table.entries;
 	memcpy(start + sizeof(pointer), &header, sizeof(header));

@@ -8,5 +8,6 @@
 #include "vm-mode/memory.h"
 
 // Writes it to LAYOUT_MP_TABLE: processors with the APIC ids 0 to vcpus - 1 (1 to LAYOUT_VCPUS_MAX),
-// one I/O APIC, whose pins have the numbers of the lines.
-int mptable_write(const struct guest_memory *memory, unsigned int vcpus, struct err *err);
+// one I/O APIC, whose pins (1 to LAYOUT_IOAPIC_PINS) have the numbers of the lines.
+int mptable_write(const struct guest_memory *memory, unsigned int vcpus, unsigned int pins,
+		  struct err *err);

@@ -49,6 +49,9 @@ struct device_ops {
 	uint64_t features; // beyond those of the transport (VERSION_1, EVENT_IDX, INDIRECT_DESC)
 	unsigned int queues;
 	uint16_t queue_size; // the most that a driver may choose
+	// The driver kicks and spins until it has its buffer back: the vCPU that kicks serves it then,
+	// which is sooner than to wake the loop.
+	bool driver_spins;
 
 	// The configuration space; bytes beyond its end read as 0, writes to them are dropped.
 	// NULL: none.

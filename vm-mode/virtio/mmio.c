@@ -230,7 +230,7 @@ static void kicked(struct loop_source *source, uint32_t events)
 		kick(queue->mmio, queue->index);
 }
 
-// Comes here only where no ioeventfd is.
+// Comes here where no ioeventfd is: of a device whose driver spins.
 static void notify(struct mmio *mmio, uint32_t index)
 {
 	const uint64_t one = 1;
