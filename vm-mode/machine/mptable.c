@@ -86,13 +86,13 @@ static void add_entries(struct table *table, unsigned int vcpus, unsigned int pi
 			       .flags = 1,
 			       .address = (uint32_t)LAYOUT_IOAPIC },
 	    sizeof(struct io_apic));
-	for (uint8_t pin = 0; pin < pins; pin++)
+	for (unsigned int pin = 0; pin < pins; pin++)
 		add(table,
 		    &(struct interrupt){ .type = IO_INTERRUPT,
 					 .kind = INT,
 					 .irq = pin,
 					 .apic = io_apic,
-					 .pin = pin },
+					 .pin = (uint8_t)pin },
 		    sizeof(struct interrupt));
 	add(table,
 	    &(struct interrupt){
