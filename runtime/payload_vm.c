@@ -355,6 +355,7 @@ static int shed_fds(struct creation *c, struct err *err)
 // What an engine or a hook has put into the network namespace is there, but not for the guest.
 static void warn_of_network(void)
 {
+	scope_text struct text names = { 0 };
 	struct ifaddrs *list = NULL;
 
 	if (getifaddrs(&list) < 0)
@@ -362,9 +363,10 @@ static void warn_of_network(void)
 	for (const struct ifaddrs *i = list; i; i = i->ifa_next)
 		if (i->ifa_addr && i->ifa_addr->sa_family == AF_PACKET &&
 		    (i->ifa_flags & (IFF_UP | IFF_LOOPBACK)) == IFF_UP)
-			log_warn("VM mode has no network yet: the guest doesn't get %s",
-				 i->ifa_name);
+			text_printf(&names, "%s%s", names.len > 0 ? ", " : "", i->ifa_name);
 	freeifaddrs(list);
+	if (names.len > 0)
+		log_warn("VM mode has no network yet: the guest doesn't get %s", names.str);
 }
 
 // The agent names the step that has failed, as container mode does. Where it is this one, creation adds it again.

@@ -25,8 +25,9 @@ static const char *const guest_flags[] = {
 	"nosuid",  "nodev",  "noexec",	"nosymfollow",	"noatime",
 	"rnosuid", "rnodev", "rnoexec", "rnosymfollow", "rnoatime",
 };
-// Those that are told to it when it binds anyway.
-static const char *const shared_flags[] = { "ro", "rro" };
+// Told to it when it binds anyway. Not `ro`, which the host keeps: mounts below, made when they are looked at, would
+// take it on.
+static const char *const shared_flags[] = { "rro" };
 
 enum owner {
 	OWNER_GUEST,

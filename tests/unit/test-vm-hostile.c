@@ -254,6 +254,20 @@ static void any_far_access(struct list *list)
 	add(list, WRITE_8 + below(list, 8), any_hole(list), any_value(list));
 }
 
+// Where a line of the I/O APIC leads to. In a tame run to a vector, which the guest doesn't take, and not to an NMI
+// or INIT, which would end it.
+static void any_route(struct list *list)
+{
+	const uint64_t reg = below(list, 4) ? 0x10 + below(list, 2 * LAYOUT_IOAPIC_PINS) :
+					      below(list, 256);
+	const bool is_mode = reg % 2 == 0 && !list->wild;
+	const uint64_t value = any(list) & (is_mode ? ~UINT64_C(0x700) : UINT64_MAX);
+
+	add(list, WRITE_32, LAYOUT_IOAPIC, reg);
+	add(list, WRITE_32, LAYOUT_IOAPIC + 0x10, value);
+	add(list, READ_32, LAYOUT_IOAPIC + 0x10, 0);
+}
+
 static uint64_t ring_of(unsigned int device, uint64_t queue)
 {
 	return PLAY + (device * UINT64_C(8) + queue) * 0x4000;
@@ -326,7 +340,7 @@ static void make_garbage(struct list *list)
 {
 	static void (*const kinds[])(struct list * list) = {
 		any_register, any_mmio, any_port, any_far_access, any_driver,
-		any_ring,     any_ring, any_ring, any_bytes,
+		any_ring,     any_ring, any_ring, any_bytes,	  any_route,
 	};
 
 	for (int i = 0; i < STEPS; i++)

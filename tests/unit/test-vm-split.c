@@ -72,7 +72,7 @@ static void test_mounts(void)
 			 ROOT(false)),
 	       "host: tmpfs tmpfs /dev; none /x /dev/x bind,ro; bind /y /dev/pts/y; "
 	       "guest: tmpfs tmpfs /dev nosuid; devpts devpts /dev/pts; "
-	       "bind /dev/x /dev/x rbind,ro; bind /dev/pts/y /dev/pts/y rbind; ");
+	       "bind /dev/x /dev/x rbind; bind /dev/pts/y /dev/pts/y rbind; ");
 	// One on the very place of it, and one that only looks as if it were below.
 	is_str(mounts_of(M("/dev/shm", "tmpfs", "shm", "") "," M("dev//shm/", "bind", "/s",
 								 "") "," M("/dev/shmem", "bind",
@@ -92,7 +92,7 @@ static void test_flags(void)
 				 "/b", "bind", "/b", "'bind','ro'"),
 			 ROOT(false)),
 	       "host: bind /a /a bind,nosuid,ro,rslave; bind /b /b bind,ro; "
-	       "guest: bind /a /a rbind,nosuid,ro; ");
+	       "guest: bind /a /a rbind,nosuid; ");
 	is_str(mounts_of(M("/a", "bind", "/a",
 			   "'bind'") "," DEV
 				     "," M("/a", "none", "none", "'remount','bind','noexec'") "," M(
@@ -119,7 +119,7 @@ static void test_readonly(void)
 									     "'bind','noexec'"),
 			 ROOT(false)),
 	       "host: bind /x /a bind,ro,nosuid; bind /y /a/b bind,noexec; "
-	       "guest: bind /a /a rbind,ro,nosuid; "
+	       "guest: bind /a /a rbind,nosuid; "
 	       "bind /a/b /a/b rbind,rw,suid,dev,exec,symfollow,noexec; ");
 }
 

@@ -8,6 +8,8 @@
 enum { RECEIVE, TRANSMIT, QUEUES };
 
 #define QUEUE_SIZE 64
+// At a kick: a driver that spins has given one. More are the loop's to serve, since the vCPU holds its lock meanwhile.
+#define TURNS 2
 // Of a chain that is longer, the rest is dropped.
 #define CHAIN_MAX_BYTES ((size_t)64 * 1024)
 // A panic's trace is shorter.
@@ -131,7 +133,7 @@ static int kick(struct device *dev, unsigned int index, struct err *err)
 	// Buffers for input lie there for ever.
 	if (index == RECEIVE)
 		return 0;
-	return dev_serve_chains(dev, index, &((struct console *)dev)->chain, take, QUEUE_SIZE, err);
+	return dev_serve_chains(dev, index, &((struct console *)dev)->chain, take, TURNS, err);
 }
 
 static void close_device(struct device *dev)

@@ -81,14 +81,21 @@ static int fill_slot(struct fs *fs, const struct inode *inode, struct fs_slot *s
 		.prot = PROT_READ | (slot->writable ? PROT_WRITE : 0),
 	};
 	scope_fd int fd = fs_reopen(fs, inode, slot->writable ? O_RDWR : O_RDONLY);
+
+	return fd < 0 ? fd : map(fs, &mapping, fd);
+}
+
+// What will be mapped for writing gets its place, as far as the file goes.
+static int make_room(const struct fs *fs, const struct inode *inode, uint64_t from, uint64_t to)
+{
+	scope_fd int fd = fs_reopen(fs, inode, O_RDWR);
 	struct stat st;
-	int ret = 0;
 
 	if (fd < 0)
 		return fd;
-	if (slot->writable)
-		ret = fstat(fd, &st) < 0 ? -errno : fill_slot_holes(fd, slot, (uint64_t)st.st_size);
-	return ret < 0 ? ret : map(fs, &mapping, fd);
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	return fill_holes(fd, from, (uint64_t)st.st_size < to ? (uint64_t)st.st_size : to);
 }
 
 int op_setupmapping(struct fs *fs, struct fs_request *request)
@@ -102,6 +109,10 @@ int op_setupmapping(struct fs *fs, struct fs_request *request)
 		return -EINVAL;
 	if (!S_ISREG(inode->type) || inode->foreign)
 		return -EOPNOTSUPP;
+	// First: a guest that wanted to write to what it has for reading goes on reading it when there is no place.
+	int ret = writable ? make_room(fs, inode, in->foffset, in->foffset + in->len) : 0;
+	if (ret < 0)
+		return ret;
 	for (uint64_t done = 0; done < in->len; done += FS_WINDOW_SLOT) {
 		struct fs_slot *slot = &fs->slots[(in->moffset + done) / FS_WINDOW_SLOT];
 
@@ -110,7 +121,7 @@ int op_setupmapping(struct fs *fs, struct fs_request *request)
 					  .writable = writable,
 					  .file_offset = in->foffset + done };
 		inode->mappings++;
-		int ret = fill_slot(fs, inode, slot);
+		ret = fill_slot(fs, inode, slot);
 		if (ret < 0) {
 			// What it held before must not stay behind.
 			remove_slots(fs, in->moffset, in->len);

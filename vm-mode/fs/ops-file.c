@@ -284,8 +284,11 @@ int op_copy_file_range(struct fs *fs, struct fs_request *request)
 				       in->len < COPY_MAX ? in->len : COPY_MAX, 0);
 	done = done < 0 ? -errno : done;
 	raise_again(fs, request);
-	if (done < 0)
-		return (int)done;
+	// Where extents are shared instead of copied, holes are, too.
+	if (done > 0 && target)
+		ret = fs_dax_refill(fs, target);
+	if (done < 0 || ret < 0)
+		return done < 0 ? (int)done : ret;
 	*out = (struct fuse_write_out){ .size = (uint32_t)done };
 	return sizeof(*out);
 }

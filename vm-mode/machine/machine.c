@@ -10,6 +10,7 @@
 #include "vm-mode/virtio/mmio.h"
 
 #include <linux/virtio_mmio.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -38,7 +39,8 @@ struct machine {
 	int vm_fd;
 	struct bus mmio, pio;
 	struct ioapic ioapic;
-	bool serial_divisor; // the guest sets the serial port's baud rate
+	pthread_mutex_t ioapic_mutex; // of it and its routes, which KVM takes long to change
+	bool serial_divisor;	      // the guest sets the serial port's baud rate
 	struct machine_device devices[LAYOUT_DEVICES_MAX];
 	size_t device_count;
 	struct vcpus *vcpus;
@@ -132,9 +134,9 @@ static void read_ioapic(void *owner, uint64_t offset, void *data, size_t len)
 {
 	struct machine *machine = owner;
 
-	loop_lock(machine->loop);
+	pthread_mutex_lock(&machine->ioapic_mutex);
 	const uint32_t value = ioapic_read(&machine->ioapic, offset);
-	loop_unlock(machine->loop);
+	pthread_mutex_unlock(&machine->ioapic_mutex);
 	memcpy(data, &value, len < sizeof(value) ? len : sizeof(value));
 }
 
@@ -147,11 +149,11 @@ static void write_ioapic(void *owner, uint64_t offset, const void *data, size_t 
 	int failed = 0;
 
 	memcpy(&value, data, len < sizeof(value) ? len : sizeof(value));
-	loop_lock(machine->loop);
+	pthread_mutex_lock(&machine->ioapic_mutex);
 	if (ioapic_write(&machine->ioapic, offset, value))
 		failed = kvm_set_routes(machine->vm_fd, routes,
 					ioapic_routes(&machine->ioapic, routes), &end.why);
-	loop_unlock(machine->loop);
+	pthread_mutex_unlock(&machine->ioapic_mutex);
 	if (failed)
 		guest_ended(machine, &end);
 }
@@ -263,6 +265,7 @@ int machine_create(struct machine **machine, const struct machine_config *config
 		return err_sysn(err, ENOMEM, "virtual machine");
 	made->config = *config;
 	made->vm_fd = made->memory.fd = made->end_source.fd = -1;
+	pthread_mutex_init(&made->ioapic_mutex, NULL);
 	if (build(made, err) < 0) {
 		machine_free(made);
 		return -err->code;
@@ -291,6 +294,7 @@ void machine_free(struct machine *machine)
 	replace_fd(&machine->vm_fd, -1);
 	guest_memory_free(&machine->memory);
 	loop_free(machine->loop);
+	pthread_mutex_destroy(&machine->ioapic_mutex);
 	free(machine);
 }
 

@@ -37,8 +37,8 @@
 
 enum proto_type {
 	// host to agent
-	PROTO_CLOCK = 1, // proto_clock: the first; not answered
-	PROTO_CONFIG, // JSON, struct agent_config (vm-mode/agent_config.h): answered by READY or FAILED
+	PROTO_CONFIG =
+		1, // JSON, struct agent_config (vm-mode/agent_config.h): answered by READY or FAILED
 	PROTO_START,  // run the program: answered by STARTED or FAILED
 	PROTO_EXEC,   // JSON, struct agent_exec: answered by STARTED or FAILED
 	PROTO_SIGNAL, // proto_signal: to a process, or to all: answered by DONE or FAILED
@@ -51,6 +51,9 @@ enum proto_type {
 	// a verb to the VMM itself
 	PROTO_BALLOON, // proto_balloon: answered by BALLOONED (vm-mode/proto/figures.h)
 	PROTO_WATCH,   // answered by DONE; from then on OOM comes, too
+
+	// the VMM itself to the agent
+	PROTO_CLOCK, // proto_clock: before CONFIG; not answered
 
 	// agent to host
 	PROTO_HELLO = 64, // proto_hello: the first frame

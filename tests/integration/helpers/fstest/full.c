@@ -233,6 +233,25 @@ static void longer_stored_into(void)
 	store_again(at);
 }
 
+/* Who finds no place for what he stores goes on reading what is there. */
+static void read_before(void)
+{
+	int fd = make(false);
+	uint8_t *at = mmap(NULL, LARGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	volatile uint8_t *near = at + MIDDLE - 1;
+
+	OK(at == MAP_FAILED ? -1 : 0);
+	signal(SIGBUS, on_bus);
+	IS(*near, bytes[MIDDLE - 1]);
+	OK(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, MIDDLE, LARGE - MIDDLE));
+	take_all();
+	(void)is_refused(at);
+	IS(*near, bytes[MIDDLE - 1]);
+	give_back();
+	TRUE(store(at + MIDDLE, LEN));
+	OK(msync(at, LARGE, MS_SYNC));
+}
+
 const struct fs_group fs_full = {
 	"full",
 	(const struct fs_test[]){
@@ -242,6 +261,7 @@ const struct fs_group fs_full = {
 		{ "what has its place", in_place },
 		{ "a hole, stored into", hole_stored_into },
 		{ "a new hole, stored into", new_hole_stored_into },
+		{ "a hole, stored into after a read beside it", read_before },
 		{ "a file made longer, stored into", longer_stored_into },
 		{ 0 },
 	},
