@@ -410,6 +410,9 @@ static void __attribute__((noreturn)) list_steps(void)
 
 static void undo_steps(struct creation *c, size_t end)
 {
+	// It opens directories, for which what a VM has opened may have left no descriptor.
+	if (c->payload && c->payload->release)
+		c->payload->release(c);
 	for (size_t i = end; i-- > 0;) {
 		const struct step *step = &steps[i];
 
