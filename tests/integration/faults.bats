@@ -246,7 +246,8 @@ each_step_kills() {
 				n=$max
 			}
 			[ "$status" -le 1 ] || bad+="$call $n: status $status"$'\n'
-			[ "$status" -eq 0 ] || [ -n "$stderr" ] || bad+="$call $n: no message"$'\n'
+			# In a VM's, which writes more, the message itself may be what couldn't be written.
+			[ "$status" -eq 0 ] || [ -n "$stderr" ] || [ "$MOAT_MODE/$call" = vm/write ] || bad+="$call $n: no message"$'\n'
 			wait_for 2 nothing_left || {
 				bad+="$call $n left: $(leftovers)"$'\n'
 				moat delete -f "$ID" || :
