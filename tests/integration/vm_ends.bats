@@ -129,8 +129,8 @@ file_server() {
 	assert_nothing_left
 }
 
-@test "vm ends: an initramfs that is none fails create" {
-	head -c 100000 /dev/urandom >"$T/initrd"
+@test "vm ends: an initramfs that is broken fails create" {
+	{ printf 070701 && head -c 100000 /dev/urandom; } >"$T/initrd"
 	boot_with quiet "$T/initrd"
 	fails 1 'settle: guest: its kernel has panicked: .*its console ends with:' create_container
 	assert_nothing_left
