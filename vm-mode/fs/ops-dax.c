@@ -47,27 +47,21 @@ static bool in_window(const struct fs *fs, uint64_t offset, uint64_t len)
 	       offset < size && len <= size - offset;
 }
 
-// Fills the holes of [from, to).
-static int fill_holes(int fd, uint64_t from, uint64_t to)
+// Fills the holes of [from, to), as far as a file of `size` bytes goes.
+static int fill_holes(int fd, uint64_t from, uint64_t to, uint64_t size)
 {
 	off_t hole = lseek(fd, (off_t)from, SEEK_HOLE);
 
 	// Behind the end.
 	if (hole < 0)
 		hole = (off_t)from;
+	if (to > size)
+		to = size;
 	if ((uint64_t)hole >= to)
 		return 0;
 	if (fallocate(fd, FALLOC_FL_KEEP_SIZE, hole, (off_t)to - hole) < 0 && errno != EOPNOTSUPP)
 		return -errno;
 	return 0;
-}
-
-// A slot's, of a file that is `size` long.
-static int fill_slot_holes(int fd, const struct fs_slot *slot, uint64_t size)
-{
-	const uint64_t from = slot->file_offset, to = from + FS_WINDOW_SLOT;
-
-	return fill_holes(fd, from, size < to ? size : to);
 }
 
 // Maps one slot. `writable` opens the file for writing.
@@ -95,7 +89,7 @@ static int make_room(const struct fs *fs, const struct inode *inode, uint64_t fr
 		return fd;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	return fill_holes(fd, from, (uint64_t)st.st_size < to ? (uint64_t)st.st_size : to);
+	return fill_holes(fd, from, to, (uint64_t)st.st_size);
 }
 
 int op_setupmapping(struct fs *fs, struct fs_request *request)
@@ -176,11 +170,15 @@ static int fill_all_holes(struct fs *fs, const struct inode *inode, uint64_t siz
 	int ret = 0;
 
 	for (size_t i = 0; ret == 0 && i < fs->slots_count; i++) {
-		if (fs->slots[i].inode != id || !fs->slots[i].writable)
+		const struct fs_slot *slot = &fs->slots[i];
+
+		if (slot->inode != id || !slot->writable)
 			continue;
 		if (fd < 0)
 			fd = fs_reopen(fs, inode, O_RDWR);
-		ret = fd < 0 ? fd : fill_slot_holes(fd, &fs->slots[i], size);
+		ret = fd < 0 ? fd :
+			       fill_holes(fd, slot->file_offset, slot->file_offset + FS_WINDOW_SLOT,
+					  size);
 	}
 	return ret;
 }

@@ -150,16 +150,7 @@ remove_container() { docker rm --force "${1:-$ID}" >/dev/null; }
 
 @test "docker: exec runs beside the container, with its own exit status" {
 	start_image $IMAGE sleep 1000
-	attempt docker exec -e ADDED=1 -w /tmp -u 1000:2000 "$ID" sh -c 'echo $ADDED $PWD; id -u; id -g; exit 9'
-	assert_status 9
-	assert_eq "$output" $'1 /tmp\n1000\n2000'
-	attempt docker exec "$ID" /etc/passwd
-	assert_status 126
-	attempt docker exec "$ID" nosuch
-	[ "$status" -eq 126 ] || [ "$status" -eq 127 ] || fail "status $status"
-	assert_has "$output$stderr" 'executable file not found in $PATH'
-	attempt docker exec -i "$ID" cat <<<"through exec"
-	assert_eq "$output" "through exec"
+	assert_exec docker '12[67]'
 	remove_container
 }
 

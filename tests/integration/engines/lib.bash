@@ -158,16 +158,18 @@ configure_podman() {
 	EOF
 }
 
-# assert_podman_exec: `podman exec` in the container $ID has user, directory, variables, status and streams of its own.
-assert_podman_exec() {
-	attempt podman exec -e ADDED=1 -w /tmp -u 1000:2000 "$ID" sh -c 'echo $ADDED $PWD; id -u; id -g; exit 9'
+# assert_exec CLI NOT_FOUND: `CLI exec` in the container $ID has user, directory, variables, status and streams of its own;
+# NOT_FOUND is a pattern of its status for a program that is not there.
+assert_exec() {
+	attempt "$1" exec -e ADDED=1 -w /tmp -u 1000:2000 "$ID" sh -c 'echo $ADDED $PWD; id -u; id -g; exit 9'
 	assert_status 9
 	assert_eq "$output" $'1 /tmp\n1000\n2000'
-	attempt podman exec "$ID" /etc/passwd
+	attempt "$1" exec "$ID" /etc/passwd
 	assert_status 126
-	attempt podman exec "$ID" nosuch
-	assert_status 127
-	attempt podman exec -i "$ID" cat <<<"through exec"
+	attempt "$1" exec "$ID" nosuch
+	assert_match "$status" "^$2\$"
+	assert_has "$output$stderr" 'executable file not found in $PATH'
+	attempt "$1" exec -i "$ID" cat <<<"through exec"
 	assert_eq "$output" "through exec"
 }
 

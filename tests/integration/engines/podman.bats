@@ -167,7 +167,7 @@ remove_container() { podman rm --force --time 0 "${1:-$ID}" >/dev/null; }
 
 @test "podman: exec runs beside the container, with its own exit status" {
 	start_image $IMAGE sleep 1000
-	assert_podman_exec
+	assert_exec podman 127
 	remove_container
 }
 

@@ -231,7 +231,7 @@ traps_usr1() { (((0x$(exec_in sed -n 's/^SigCgt:\t//p' /proc/1/status) >> 9) & 1
 
 @test "vm: podman: exec with its own status, streams, user and terminal" {
 	start_image $IMAGE sleep 1000
-	assert_podman_exec
+	assert_exec podman 127
 	attempt on_terminal podman exec -it "$ID" sh -c "tty; $AWAIT_SIZE; exit 4"
 	assert_status 4
 	assert_has "$output" /dev/pts/

@@ -128,13 +128,20 @@ static void hole_written(void)
 	holds(LARGE);
 }
 
+static uint8_t *map(int fd)
+{
+	uint8_t *at = mmap(NULL, LARGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	OK(at == MAP_FAILED ? -1 : 0);
+	return at;
+}
+
 /* What has its place can be changed. */
 static void in_place(void)
 {
 	int fd = make(false);
-	uint8_t *at = mmap(NULL, LARGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	uint8_t *at = map(fd);
 
-	OK(at == MAP_FAILED ? -1 : 0);
 	take_all();
 	OK(write_all(fd, LEN, MIDDLE));
 	memmove(bytes + MIDDLE, bytes, LEN);
@@ -155,12 +162,16 @@ static void on_bus(int signal)
 	siglongjmp(escape, 1);
 }
 
+/* False: there is no place for it, which SIGBUS tells. */
 static bool store(uint8_t *at, size_t len)
 {
-	if (sigsetjmp(escape, 1))
-		return false;
-	memset(at, 'm', len);
-	return true;
+	signal(SIGBUS, on_bus);
+	const bool refused = sigsetjmp(escape, 1) != 0;
+
+	if (!refused)
+		memset(at, 'm', len);
+	signal(SIGBUS, SIG_DFL);
+	return !refused;
 }
 
 /* Is there no place for it? */
@@ -182,10 +193,8 @@ static void store_again(uint8_t *at)
 static void hole_stored_into(void)
 {
 	int fd = make(true);
-	uint8_t *at = mmap(NULL, LARGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	uint8_t *at = map(fd);
 
-	OK(at == MAP_FAILED ? -1 : 0);
-	signal(SIGBUS, on_bus);
 	memset(bytes, 0, LARGE);
 	take_all();
 	TRUE(is_refused(at));
@@ -197,10 +206,8 @@ static void hole_stored_into(void)
 static void new_hole_stored_into(void)
 {
 	int fd = make(false);
-	uint8_t *at = mmap(NULL, LARGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	uint8_t *at = map(fd);
 
-	OK(at == MAP_FAILED ? -1 : 0);
-	signal(SIGBUS, on_bus);
 	memset(at, 'm', LARGE);
 	OK(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, LARGE));
 	memset(bytes, 0, LARGE);
@@ -215,10 +222,8 @@ static void new_hole_stored_into(void)
 static void longer_stored_into(void)
 {
 	int fd = make(false);
-	uint8_t *at = mmap(NULL, LARGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	uint8_t *at = map(fd);
 
-	OK(at == MAP_FAILED ? -1 : 0);
-	signal(SIGBUS, on_bus);
 	memset(at, 'm', LARGE);
 	OK(ftruncate(fd, MIDDLE));
 	memset(bytes, 'm', MIDDLE);
@@ -237,11 +242,9 @@ static void longer_stored_into(void)
 static void read_before(void)
 {
 	int fd = make(false);
-	uint8_t *at = mmap(NULL, LARGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	uint8_t *at = map(fd);
 	volatile uint8_t *near = at + MIDDLE - 1;
 
-	OK(at == MAP_FAILED ? -1 : 0);
-	signal(SIGBUS, on_bus);
 	IS(*near, bytes[MIDDLE - 1]);
 	OK(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, MIDDLE, LARGE - MIDDLE));
 	take_all();
