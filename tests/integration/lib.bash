@@ -27,6 +27,7 @@ teardown() {
 	local id pid
 	# A setup that came to no set_up: all that follows would look for the test's things without its names.
 	[ "${ID-}" ] && [ "${T-}" ] || return 0
+	[ "${BATS_TEST_COMPLETED-}" ] || show_files
 	for pid in "${SPAWNED[@]}"; do
 		kill -KILL "$pid" 2>/dev/null || :
 		wait "$pid" 2>/dev/null || :
@@ -40,6 +41,17 @@ teardown() {
 		return 1
 	}
 	rm -rf "$BUNDLE"
+}
+
+# show_files: how what a test that failed has kept in $T ends: what programs in the background have said.
+show_files() {
+	local file
+	for file in "$T"/*; do
+		[ -f "$file" ] && [ -s "$file" ] && [ "$(stat -c %s "$file")" -le 100000 ] && grep -qI . "$file" || continue
+		echo "-- ${file#"$T"/}:"
+		tail -n 20 "$file"
+	done
+	moat list 2>&1 || :
 }
 
 # snapshot_host: remember the mounts that assert_nothing_left compares with.
