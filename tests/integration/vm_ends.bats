@@ -151,6 +151,32 @@ file_server() {
 	assert_nothing_left
 }
 
+# vmm: the VMM of a container that is being created.
+vmm() {
+	local pid
+	for pid in $(our_processes); do
+		! grep -qsx 'vcpu 0' /proc/"$pid"/task/*/comm || echo "$pid"
+	done
+}
+
+@test "vm ends: a guest waits for an answer of a VMM that gets no processor" {
+	local create
+	boot_by 'echo booted; exec /init'
+	spawn moat --debug --log "$T/log" create -b "$BUNDLE" "$ID"
+	create=$spawned
+	wait_for 10 grep -q 'Linux version' "$T/log"
+	spawn "$HELPERS/holdup" "$(vmm)" >"$T/holdup"
+	wait_for 10 grep -q held "$T/holdup"
+	# The vCPUs go on, and write to the console. Then the agent connects; Linux gives that 2 seconds where it
+	# isn't told otherwise.
+	wait_for 10 grep -q booted "$T/log"
+	sleep 4
+	kill "$spawned"
+	wait "$create"
+	moat start "$ID"
+	assert_eq "$(told)" ''
+}
+
 @test "vm ends: a VMM that is killed is 137, and takes its file server along" {
 	set_args sh -c 'echo up; sleep 1000'
 	spawn moat run -b "$BUNDLE" "$ID" >"$T/out" 2>"$T/err"

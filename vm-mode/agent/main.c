@@ -26,17 +26,24 @@ static int connect_unix(const char *prefix, unsigned int port, struct err *err)
 	return take_fd(&fd);
 }
 
+// The VMM answers or has gone, and this machine with it; but on a busy host it may be long without a processor, longer
+// than the 2 seconds that Linux waits for it by default.
+#define ANSWER_TIMEOUT_S (24 * 60 * 60)
+
 static int connect_vsock(unsigned int port, int flags, struct err *err)
 {
 	const struct sockaddr_vm addr = { .svm_family = AF_VSOCK,
 					  .svm_port = port,
 					  .svm_cid = VMADDR_CID_HOST };
+	const struct timeval timeout = { .tv_sec = ANSWER_TIMEOUT_S };
 	scope_fd int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
 
 	if (fd < 0)
 		return err_sys(
 			err,
 			"vsock (a kernel that has it as a module wants an initramfs of moat-initrd's)");
+	if (setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT, &timeout, sizeof(timeout)) < 0)
+		return err_sys(err, "wait long for the host");
 	if (connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0 && errno != EINPROGRESS)
 		return err_sys(err, "connect to port %u of the host", port);
 	return take_fd(&fd);

@@ -4,7 +4,7 @@ CC ?= cc
 CFLAGS ?= -O2 -Wall -Wextra
 build := build/
 
-helpers := recvtty recvpidfd seccompd notifyd exchange leftovers subreaper probe fstest
+helpers := recvtty recvpidfd seccompd notifyd exchange leftovers subreaper holdup probe fstest
 
 all: $(addprefix $(build),$(helpers))
 
