@@ -15,7 +15,8 @@ int main(int argc, char **argv)
 		errx(2, "usage: holdup TID");
 	const pid_t tid = atoi(argv[1]);
 
-	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0 || ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) < 0)
+	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0 ||
+	    ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) < 0)
 		err(1, "thread %d", tid);
 	if (waitpid(tid, NULL, __WALL) != tid)
 		err(1, "wait for thread %d", tid);
