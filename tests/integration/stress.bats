@@ -63,6 +63,15 @@ AT_ONCE=64
 	assert_nothing_left
 }
 
+@test "stress: a guest that gets little of the processor has time to boot" {
+	requires_vm "it boots nothing"
+	requires_controller cpu
+	config '.linux.resources.cpu = {quota: 1500, period: 100000}'
+	create_container
+	# Longer than one with a processor of its own may take.
+	moat state "$ID" | jq -e '."org.moat.startup".agent > 60000'
+}
+
 @test "stress: a container that forks as fast as it can is killed whole" {
 	requires_controller pids
 	config '.linux.resources.pids = {limit: 200}'

@@ -200,6 +200,23 @@ ended() { ! kill -0 "$spawned" 2>/dev/null; }
 	assert_eq "$(md5sum <<<"$output")" "$(seq 20000 | md5sum)"
 }
 
+@test "terminal: a reader that is slow to take the last of it gets all" {
+	with_console
+	set_args sh -c 'seq 20000; touch /done'
+	create_container --console-socket "$T/console"
+	local reader=$spawned
+	spawn "$HELPERS/holdup" "$reader" >"$T/holdup"
+	wait_for 5 grep -q held "$T/holdup"
+	moat start "$ID"
+	# On a VM's way to its terminal there is room for all, and the program ends.
+	[ "$MOAT_MODE" = container ] || wait_for 5 test -e "$BUNDLE/rootfs/done"
+	kill "$spawned"
+	wait_for 5 gone "$reader"
+	wait_for 5 has_status stopped
+	assert_eq "$(tr -d '\r' <"$T/tty" | md5sum)" "$(seq 20000 | md5sum)"
+}
+gone() { ! kill -0 "$1" 2>/dev/null; }
+
 @test "terminal: --pidfd-socket of create and exec" {
 	requires_moat "--pidfd-socket"
 	spawn "$HELPERS/recvpidfd" "$T/pidfd" >"$T/pidfd.out"

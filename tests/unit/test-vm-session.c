@@ -28,13 +28,15 @@ static void answered(void *user, const struct proto_header *header, const void *
 		memcpy(who->payload, payload, header->len);
 }
 
-static int ask(uint32_t type, uint32_t id, const void *payload, uint32_t len)
+static int ask_with(uint32_t type, uint32_t id, const void *payload, uint32_t len,
+		    const struct stream_fds *streams)
 {
 	const struct session_request request = {
 		.type = type,
 		.id = id,
 		.payload = payload,
 		.len = len,
+		.streams = streams,
 		.tag = 1000 + type,
 		.answered = answered,
 		.user = &asker,
@@ -43,6 +45,11 @@ static int ask(uint32_t type, uint32_t id, const void *payload, uint32_t len)
 
 	guest_poll(&agent.guest);
 	return ret;
+}
+
+static int ask(uint32_t type, uint32_t id, const void *payload, uint32_t len)
+{
+	return ask_with(type, id, payload, len, NULL);
 }
 
 static void begin(void (*until)(struct agent *agent))
@@ -214,6 +221,23 @@ static void test_exec(void)
 	end();
 }
 
+// The agent bears what it is asked for together, and opens all streams before it names one.
+static void test_execs_at_once(void)
+{
+	static struct guest_conn *conns[3 * 20];
+	unsigned int open = 0;
+
+	begin(agent_run);
+	for (int i = 0; i < 20; i++)
+		ask(PROTO_EXEC, 0, "{}", 2);
+	for (size_t i = 0; i < 3 * 20; i++)
+		conns[i] = guest_connect(&agent.guest, PROTO_PORT_STREAM);
+	for (size_t i = 0; i < 3 * 20; i++)
+		open += !conns[i]->reset;
+	is_int(open, 3 * 20);
+	end();
+}
+
 static void test_exec_is_bounded(void)
 {
 	unsigned int begun = 0;
@@ -272,22 +296,29 @@ static void test_failures(void)
 	end();
 }
 
+// Where this process is busy meanwhile, it takes longer.
+static void await_failure(void)
+{
+	for (int i = 0; i < 100 && session_state(agent.session) != SESSION_FAILED; i++)
+		agent_pump_ms(&agent, 10);
+}
+
 static void test_silence(void)
 {
 	begin(NULL);
-	agent_pump_ms(&agent, 70);
+	await_failure();
 	is_str(session_error(agent.session)->msg,
 	       "guest: it does not boot; its console ends with:\nKernel panic - not syncing");
 	ok(guest_connect(&agent.guest, PROTO_PORT_CONTROL)->reset, "too late");
 	end();
 
 	begin(agent_connect);
-	agent_pump_ms(&agent, 70);
+	await_failure();
 	ok(strstr(session_error(agent.session)->msg, "does not greet"), "connected, and silent");
 	end();
 
 	begin(agent_hello);
-	agent_pump_ms(&agent, 70);
+	await_failure();
 	ok(strstr(session_error(agent.session)->msg, "too long"), "no container");
 	end();
 
@@ -394,6 +425,32 @@ static void test_lies(void)
 	end();
 }
 
+// One that had ended, and whose output is not all out when the program ends: its client isn't told that all went well.
+static void test_cut_short(void)
+{
+	static char output[180000];
+	int out[2];
+
+	begin(agent_run);
+	if (pipe2(out, O_CLOEXEC) < 0)
+		abort();
+	const struct stream_fds streams = { .terminal = -1, .in = -1, .out = out[1], .err = -1 };
+	ask_with(PROTO_EXEC, 0, "{}", 2, &streams);
+	agent_next(&agent);
+	agent_answer(&agent, PROTO_STARTED, NULL, 0);
+	struct guest_conn *conn = agent_stream(&agent, 1, PROTO_STDOUT);
+	is_int(guest_write(&agent.guest, conn, output, sizeof(output)), sizeof(output));
+	agent_exit(&agent, 1, 0);
+	agent_pump(&agent);
+	is_int(asker.header.type, PROTO_STARTED);
+	agent_exit(&agent, 0, 0);
+	is_int(session_state(agent.session), SESSION_ENDED);
+	is_int(asker.header.type, PROTO_EXIT);
+	is_int(((const struct proto_exit *)(const void *)asker.payload)->status, 137);
+	close(out[0]);
+	end();
+}
+
 // Frames cut at every byte, and many in one packet.
 static void test_pieces(void)
 {
@@ -420,9 +477,11 @@ int main(void)
 	test_life();
 	test_questions();
 	test_exec();
+	test_execs_at_once();
 	test_exec_is_bounded();
 	test_failures();
 	test_silence();
+	test_cut_short();
 	test_lies();
 	test_pieces();
 	return done();

@@ -31,13 +31,21 @@ struct pending {
 	void *user;
 };
 
-// A connection to PROTO_PORT_STREAM that hasn't said yet whose it is.
-#define NAMELESS_MAX 16
+// A connection to PROTO_PORT_STREAM that hasn't said yet whose it is. An agent that bears several processes may open all
+// their streams before it comes to name one.
+#define NAMELESS_MAX (3 * SESSION_PROCESSES_MAX)
 struct nameless {
 	struct session *session;
 	struct vsock_conn *conn; // NULL: free
 	struct proto_stream name;
 	size_t len;
+};
+
+// With a guest that is on its way.
+struct patience {
+	unsigned int ms, looks;
+	uint64_t from_us,
+		last_us; // this process's processor time at the start and at the last look
 };
 
 struct session {
@@ -54,6 +62,7 @@ struct session {
 
 	struct vsock_port control_port, stream_port;
 	struct vsock_conn *control;
+	struct patience patience;
 	struct loop_source timer, winch;
 	struct nameless nameless[NAMELESS_MAX];
 	struct process processes[SESSION_PROCESSES_MAX]; // the first is the program

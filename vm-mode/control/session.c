@@ -14,6 +14,10 @@
 #include <sys/timerfd.h>
 #include <time.h>
 
+#define PATIENCE_LOOKS 6  // at a guest, until its time is over
+#define PATIENCE_IDLE  100 // this part of a processor, or less, is nothing
+#define PATIENCE_MOST  10
+
 // What may be asked, and what the answer is.
 static const struct rule {
 	uint32_t type, answer;	  // answer 0: none
@@ -84,7 +88,8 @@ static void answer_all(struct session *session, const struct err *err)
 	}
 }
 
-// Processes that ended with the program, as all of a pid namespace do; or with the guest.
+// Processes that end with the program, as all of a pid namespace do; or with the guest. One that had ended before, but
+// whose output is not all out, counts as killed, too: what is left of it is lost.
 static void end_processes(struct session *session, const struct err *err)
 {
 	const struct proto_exit killed = { .status = 128 + SIGKILL, .signal = SIGKILL };
@@ -104,8 +109,7 @@ static void end_processes(struct session *session, const struct err *err)
 			continue;
 		process->answered = NULL;
 		if (session->state == SESSION_ENDED)
-			answer(&asker, &header,
-			       process->state == PROCESS_DRAINING ? &process->exit : &killed);
+			answer(&asker, &header, &killed);
 		else
 			answer_failed(&asker, err);
 		process->state = PROCESS_DONE;
@@ -371,12 +375,42 @@ static void wrong_frame(struct session *session, const char *why)
 	session_fail(session, &err);
 }
 
-static void set_timer(struct session *session, unsigned int ms)
-{
-	const struct itimerspec when = { .it_value = { .tv_sec = ms / 1000,
-						       .tv_nsec = ms % 1000 * 1000000L } };
+// ---- how long the guest may take ----
 
+static uint64_t processor_time_us(void)
+{
+	struct timespec used;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+	return (uint64_t)used.tv_sec * 1000000 + (uint64_t)used.tv_nsec / 1000;
+}
+
+// From now on; 0: as long as it likes.
+static void set_patience(struct session *session, unsigned int ms)
+{
+	const unsigned int each = ms / PATIENCE_LOOKS;
+	const struct timespec look = { .tv_sec = each / 1000, .tv_nsec = each % 1000 * 1000000L };
+	const struct itimerspec when = { .it_value = look, .it_interval = look };
+	const uint64_t used_us = processor_time_us();
+
+	session->patience = (struct patience){ .ms = ms, .from_us = used_us, .last_us = used_us };
 	timerfd_settime(session->timer.fd, 0, &when, NULL);
+}
+
+// To be called at each look. What has been stopped meanwhile has missed looks, which don't count. A guest whose time is
+// over may still be on its way, if it gets little of a busy host or its limit is low: as long as it uses what it gets,
+// it has the same time again in processor time, but PATIENCE_MOST times the patience at most.
+static bool is_out_of_patience(struct patience *patience)
+{
+	const uint64_t each_us = (uint64_t)patience->ms * 1000 / PATIENCE_LOOKS;
+	const uint64_t now_us = processor_time_us();
+	const bool is_busy = now_us - patience->last_us >= each_us / PATIENCE_IDLE;
+
+	patience->last_us = now_us;
+	if (++patience->looks < PATIENCE_LOOKS)
+		return false;
+	return !is_busy || patience->looks >= PATIENCE_LOOKS * PATIENCE_MOST ||
+	       now_us - patience->from_us >= (uint64_t)patience->ms * 1000;
 }
 
 static void handle_hello(struct session *session)
@@ -399,7 +433,7 @@ static void handle_hello(struct session *session)
 		return;
 	}
 	free(take_ptr(&session->agent_config));
-	set_timer(session, session->ready_timeout_ms);
+	set_patience(session, session->ready_timeout_ms);
 	session_change(session, SESSION_CREATING);
 }
 
@@ -423,7 +457,7 @@ static void apply_answer(struct session *session, const struct pending *pending)
 			fail_as_told(session, (const void *)session->payload);
 			break;
 		}
-		set_timer(session, 0);
+		set_patience(session, 0);
 		session_change(session, SESSION_CREATED);
 		break;
 	case PROTO_START:
@@ -604,7 +638,7 @@ static void on_timer(struct loop_source *source, uint32_t events)
 	uint64_t times;
 
 	(void)events;
-	if (read(source->fd, &times, sizeof(times)) < 0)
+	if (read(source->fd, &times, sizeof(times)) < 0 || !is_out_of_patience(&session->patience))
 		return;
 	fail_with_console(session, session->state == SESSION_BOOTING ?
 					   "it does not boot" :
@@ -630,7 +664,7 @@ static int arm_timer(struct session *session, unsigned int ms, struct err *err)
 	session->timer.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	if (session->timer.fd < 0)
 		return err_sys(err, "timer");
-	set_timer(session, ms);
+	set_patience(session, ms);
 	return loop_watch(session->loop, &session->timer, EPOLLIN, err);
 }
 

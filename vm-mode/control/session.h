@@ -53,9 +53,10 @@ struct session_config {
 	struct vsock *vsock;
 	const char *agent_config; // PROTO_CONFIG's payload; not needed after session_create()
 	size_t agent_config_len;
-	struct stream_fds streams;     // the program's; taken over, also on failure
-	unsigned int hello_timeout_ms; // from session_create() on
-	unsigned int ready_timeout_ms; // from HELLO on; 0: none, the container may take its time
+	struct stream_fds streams; // the program's; taken over, also on failure
+	// How long a guest may take, from session_create() on and from HELLO on (0: as it likes). One that gets too little
+	// of the host's processors to be done by then has more: up to ten times that.
+	unsigned int hello_timeout_ms, ready_timeout_ms;
 	const struct session_events *events;
 	void *user;
 };

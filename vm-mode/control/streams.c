@@ -161,15 +161,17 @@ static void on_shutdown(struct vsock_conn *conn, uint32_t flag)
 {
 	struct stream *stream = conn->user;
 
-	// A terminal has no half.
-	if (flag == VIRTIO_VSOCK_SHUTDOWN_SEND || stream->kind == PROTO_TERMINAL)
+	// That it reads no more comes at once, while what a terminal has shown may still be on its way. Its end is
+	// that of both ways.
+	if (flag == VIRTIO_VSOCK_SHUTDOWN_SEND)
 		stream->writes = false;
 	if (flag == VIRTIO_VSOCK_SHUTDOWN_RCV || stream->kind == PROTO_TERMINAL)
 		stream->reads = false;
 	settle(stream);
-	if (stream->kind == PROTO_TERMINAL) {
+	if (stream->kind == PROTO_TERMINAL && flag == VIRTIO_VSOCK_SHUTDOWN_SEND) {
 		stream->conn = NULL;
 		vsock_conn_close(conn);
+		tell_drained(stream);
 	}
 }
 
