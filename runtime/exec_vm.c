@@ -8,6 +8,7 @@
 #include "runtime/execution.h"
 #include "vm-mode/agent_config.h"
 #include "vm-mode/control/client.h"
+#include "vm-mode/control/control.h"
 #include "vm-mode/control/hostfd.h"
 #include "vm-mode/split.h"
 
@@ -59,12 +60,16 @@ static void send_size(int sock, uint32_t id)
 	vm_client_send(sock, &request, &ignored);
 }
 
-static void hand_on_signals(const struct execution *e, int signals, int sock, uint32_t id)
+// As many as may be without an answer: `open` is how many are. The others stay pending, as with any process that is
+// slow to take them.
+static void hand_on_signals(const struct execution *e, int signals, int sock, uint32_t id,
+			    unsigned int *open)
 {
 	struct signalfd_siginfo info;
 	struct err ignored;
 
-	while (read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+	while (*open < CONTROL_ASKED_MAX &&
+	       read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
 		const struct proto_signal sig = { .number = info.ssi_signo };
 		const struct vm_client_request request = {
 			.type = PROTO_SIGNAL, .id = id, .payload = &sig, .len = sizeof(sig)
@@ -73,8 +78,9 @@ static void hand_on_signals(const struct execution *e, int signals, int sock, ui
 		if (info.ssi_signo == SIGWINCH && e->spec->terminal)
 			send_size(sock, id);
 		else if (info.ssi_signo != SIGCHLD && info.ssi_signo != SIGPIPE &&
-			 info.ssi_signo != SIGWINCH)
-			vm_client_send(sock, &request, &ignored);
+			 info.ssi_signo != SIGWINCH &&
+			 vm_client_send(sock, &request, &ignored) == 0)
+			++*open;
 	}
 }
 
@@ -96,15 +102,19 @@ static int stand(const struct execution *e, int signals, int sock, struct vm_cli
 	struct pollfd fds[] = { { .fd = sock, .events = POLLIN },
 				{ .fd = signals, .events = POLLIN } };
 	const uint32_t id = answer->header.id;
+	unsigned int open = 0;
 	int status = -1;
 
 	while (status < 0) {
+		fds[1].fd = open < CONTROL_ASKED_MAX ? signals : -1;
 		if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
 			continue; // after a pause
 		if (fds[1].revents)
-			hand_on_signals(e, signals, sock, id);
-		if (fds[0].revents)
+			hand_on_signals(e, signals, sock, id, &open);
+		if (fds[0].revents) {
 			status = take_answer(sock, answer);
+			open -= open > 0;
+		}
 	}
 	return status;
 }

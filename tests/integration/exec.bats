@@ -313,13 +313,14 @@ holds_processes() { [ "$(wc -l <"$2/cgroup.procs")" -ge "$1" ]; }
 	start_container
 	local i
 	for i in {1..20}; do
-		moat exec "$ID" sh -c "exit $i" >/dev/null 2>&1 &
+		moat exec "$ID" sh -c "echo $i; exit $i" >"$T/out.$i" 2>&1 &
 		pids[i]=$!
 	done
 	for i in {1..20}; do
 		status=0
 		wait "${pids[i]}" || status=$?
 		assert_status "$i"
+		assert_eq "$(<"$T/out.$i")" "$i"
 	done
 }
 
@@ -363,4 +364,23 @@ holds_processes() { [ "$(wc -l <"$2/cgroup.procs")" -ge "$1" ]; }
 	local status=0
 	wait "$spawned" || status=$?
 	assert_status 9
+}
+
+@test "exec: signals to a process that is paused come when it goes on" {
+	requires_controller freezer
+	local signals=(HUP USR1 USR2 ALRM TERM VTALRM PROF) signal
+	start_container
+	# shellcheck disable=SC2046,SC2016
+	spawn $(moat_command) exec "$ID" sh -c 'for s; do trap "echo got $s" "$s"; done; echo ready; while :; do sleep 0.05; done' sh "${signals[@]}" \
+		>"$T/out" 2>&1
+	wait_for 5 grep -q ready "$T/out"
+	moat pause "$ID"
+	for signal in "${signals[@]}"; do
+		kill -"$signal" "$spawned"
+	done
+	moat resume "$ID"
+	for signal in "${signals[@]}"; do
+		wait_for 5 grep -qx "got $signal" "$T/out"
+	done
+	kill -0 "$spawned"
 }
