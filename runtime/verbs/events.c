@@ -214,6 +214,21 @@ static int hear_oom(struct pollfd *fds, struct cgroup_oom *oom, const struct pay
 	return 0;
 }
 
+// What has struck the init itself may come after its end.
+static void tell_last_ooms(const struct container *container, struct pollfd *fds,
+			   struct cgroup_oom *oom)
+{
+	const struct payload_verbs *verbs = payload_verbs_of(container);
+	struct err ignored;
+
+	if (oom && cgroup_oom_read(oom, &ignored) == 1)
+		print_event("oom", container->state.id, NULL);
+	fds[CGROUP].revents = 0;
+	fds[GUEST].revents = fds[GUEST].fd >= 0;
+	while (hear_oom(fds, oom, verbs, &ignored) == 1)
+		print_event("oom", container->state.id, NULL);
+}
+
 // Until the init ends: figures at each interval, and every out-of-memory event at once.
 static int watch(const struct container *container, int interval_ms, struct err *err)
 {
@@ -251,6 +266,8 @@ static int watch(const struct container *container, int interval_ms, struct err 
 			ret = 0;
 		ret = ret > 0 ? 0 : ret;
 	}
+	if (ret == 0)
+		tell_last_ooms(container, fds, oom);
 	if (oom)
 		cgroup_oom_close(oom);
 	return ret;

@@ -78,6 +78,22 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
 	wait_for 5 gone "$spawned"
 }
 
+@test "events: tells of an out-of-memory kill of the init, though it hears late" {
+	requires_controller memory
+	config '.linux.resources.memory = {limit: 16777216, swap: 16777216}'
+	set_args sh -c 'while [ ! -e /tmp/go ]; do sleep 0.02; done; exec probe touch 60000000'
+	start_container
+	# shellcheck disable=SC2046 # the words of the command
+	spawn $(moat_command) events --interval 1h "$ID" >"$T/events" 2>&1
+	wait_for 5 listens "$spawned"
+	kill -STOP "$spawned"
+	moat exec "$ID" touch /tmp/go
+	wait_for 10 has_status stopped
+	kill -CONT "$spawned"
+	wait_for 5 gone "$spawned"
+	grep -q '"type":"oom"' "$T/events"
+}
+
 # listens PID: `moat events` is past its set-up: it has the event source open and sleeps.
 listens() { ls -l "/proc/$1/fd" 2>/dev/null | grep -qE 'eventfd|inotify|memory\.events'; }
 

@@ -75,23 +75,28 @@ static int plan_process(const struct container *container, const struct oci_proc
 	return process_plan_make(process, container->config.spec->linux, &env, arena, plan, err);
 }
 
-// Without the memory controller nobody tells, which is no reason to fail.
-static void oom_ready(struct loop_source *source, uint32_t events)
+void container_tell_oom(struct agent *agent)
 {
-	struct container *container =
-		(struct container *)((char *)source - offsetof(struct container, oom_source));
-	struct agent *agent =
-		(struct agent *)((char *)container - offsetof(struct agent, container));
+	struct container *container = &agent->container;
 	struct err err;
-	int ret = cgroup_oom_read(container->oom, &err);
+	int ret = container->oom ? cgroup_oom_read(container->oom, &err) : 0;
 
-	(void)events;
 	if (ret < 0)
-		loop_unwatch(agent->loop, source);
+		loop_unwatch(agent->loop, &container->oom_source);
 	else if (ret == 1)
 		control_send(agent, (struct proto_header){ .type = PROTO_OOM }, NULL, 0);
 }
 
+static void oom_ready(struct loop_source *source, uint32_t events)
+{
+	struct container *container =
+		(struct container *)((char *)source - offsetof(struct container, oom_source));
+
+	(void)events;
+	container_tell_oom((struct agent *)((char *)container - offsetof(struct agent, container)));
+}
+
+// Without the memory controller nobody tells, which is no reason to fail.
 static void watch_oom(struct agent *agent)
 {
 	struct container *container = &agent->container;

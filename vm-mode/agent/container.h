@@ -39,5 +39,8 @@ int container_signal(const struct agent *agent, int sig, struct err *err);
 // linux.resources, as JSON.
 int container_update(const struct agent *agent, const char *json, size_t len, struct err *err);
 
+// Tells the host if the out-of-memory killer has struck since it was told last.
+void container_tell_oom(struct agent *agent);
+
 // For an agent that isn't a guest's: leaves no cgroup behind.
 void container_remove(struct agent *agent);

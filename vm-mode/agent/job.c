@@ -208,6 +208,9 @@ static void ended(struct job *job, int status)
 						(uint32_t)WEXITSTATUS(status);
 	while (job->channel.fd >= 0)
 		hear(job);
+	// The end of the container's own may be heard of before what has killed it, and is the end of the guest.
+	if (job->id == PROTO_INIT)
+		container_tell_oom(job->agent);
 	// What has failed owes nobody anything: its streams go here, and not from within one of them.
 	if (job->stage == JOB_FAILED || !owes(job))
 		finish(job);
