@@ -34,6 +34,7 @@ static int write_state(const struct place *place, bool frozen)
 static int wait_v1(const struct place *place, bool frozen)
 {
 	struct backoff backoff = backoff_until(FREEZE_TIMEOUT_MS);
+	unsigned int again_at = 16;
 	char state[32];
 
 	for (unsigned int tries = 1;; tries++) {
@@ -46,8 +47,10 @@ static int wait_v1(const struct place *place, bool frozen)
 		if (!backoff_wait(&backoff))
 			return -ETIMEDOUT;
 		// A process that was forked at a bad moment can keep the group in FREEZING for
-		// good, until it is thawed and frozen again.
-		if (frozen && tries % 16 == 0) {
+		// good, until it is thawed and frozen again. But each must come to run before it
+		// counts as frozen, which takes longer on a busy host.
+		if (frozen && tries == again_at) {
+			again_at *= 2;
 			write_state(place, false);
 			write_state(place, true);
 		}
