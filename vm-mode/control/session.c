@@ -377,12 +377,12 @@ static void wrong_frame(struct session *session, const char *why)
 
 // ---- how long the guest may take ----
 
-static uint64_t processor_time_us(void)
+static uint64_t time_us(clockid_t clock)
 {
-	struct timespec used;
+	struct timespec now;
 
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-	return (uint64_t)used.tv_sec * 1000000 + (uint64_t)used.tv_nsec / 1000;
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
 // From now on; 0: as long as it likes.
@@ -391,9 +391,12 @@ static void set_patience(struct session *session, unsigned int ms)
 	const unsigned int each = ms / PATIENCE_LOOKS;
 	const struct timespec look = { .tv_sec = each / 1000, .tv_nsec = each % 1000 * 1000000L };
 	const struct itimerspec when = { .it_value = look, .it_interval = look };
-	const uint64_t used_us = processor_time_us();
+	const uint64_t used_us = time_us(CLOCK_PROCESS_CPUTIME_ID);
 
-	session->patience = (struct patience){ .ms = ms, .from_us = used_us, .last_us = used_us };
+	session->patience = (struct patience){ .ms = ms,
+					       .from_us = used_us,
+					       .last_us = used_us,
+					       .looked_us = time_us(CLOCK_MONOTONIC) };
 	timerfd_settime(session->timer.fd, 0, &when, NULL);
 }
 
@@ -402,15 +405,17 @@ static void set_patience(struct session *session, unsigned int ms)
 // it has the same time again in processor time, but PATIENCE_MOST times the patience at most.
 static bool is_out_of_patience(struct patience *patience)
 {
-	const uint64_t each_us = (uint64_t)patience->ms * 1000 / PATIENCE_LOOKS;
-	const uint64_t now_us = processor_time_us();
-	const bool is_busy = now_us - patience->last_us >= each_us / PATIENCE_IDLE;
+	const uint64_t now_us = time_us(CLOCK_MONOTONIC);
+	const uint64_t used_us = time_us(CLOCK_PROCESS_CPUTIME_ID);
+	const bool is_busy = used_us - patience->last_us >=
+			     (now_us - patience->looked_us) / PATIENCE_IDLE;
 
-	patience->last_us = now_us;
+	patience->looked_us = now_us;
+	patience->last_us = used_us;
 	if (++patience->looks < PATIENCE_LOOKS)
 		return false;
 	return !is_busy || patience->looks >= PATIENCE_LOOKS * PATIENCE_MOST ||
-	       now_us - patience->from_us >= (uint64_t)patience->ms * 1000;
+	       used_us - patience->from_us >= (uint64_t)patience->ms * 1000;
 }
 
 static void handle_hello(struct session *session)
