@@ -44,6 +44,39 @@ as_installed() {
 	as_installed "$alone/moat" features | jq -e '.annotations."org.moat.vm.kernel.config" | endswith("/lib/moat/kernel/config")'
 }
 
+# kernel_of MOAT: which kernel it would take: the text of its file `version`.
+kernel_of() { as_installed "$1" features | jq -r '.annotations."org.moat.vm.kernel"'; }
+
+@test "install: a moat in its build tree takes what was built there, unless others could have put it there" {
+	local tree=$T/tree built=$T/tree/vm-mode/kernel/built installed part
+	umask 022
+	make_here install
+	installed=$(find "$T/dest" -type d -path '*/share/moat')/../../lib/moat/kernel
+	mkdir -p "$installed" "$built"
+	cp "$MOAT" "$tree/moat"
+	touch "$installed/vmlinux" "$built/vmlinux"
+	echo installed >"$installed/version"
+	echo built >"$built/version"
+	assert_eq "$(kernel_of "$tree/moat")" built
+	for part in "$tree" "$built/.." "$built" "$built/vmlinux"; do
+		chmod g+w "$part"
+		assert_eq "$(kernel_of "$tree/moat")" installed
+		chmod g-w "$part"
+		chown 1234 "$part"
+		assert_eq "$(kernel_of "$tree/moat")" installed
+		chown 0 "$part"
+		assert_eq "$(kernel_of "$tree/moat")" built
+	done
+	# A link may lead anywhere.
+	mv "$built" "$T/elsewhere"
+	ln -s "$T/elsewhere" "$built"
+	assert_eq "$(kernel_of "$tree/moat")" installed
+	# Where nothing is installed it is as good as any.
+	rm -r "$installed"
+	mknod "$installed" c 0 0 # what an overlay takes for no file
+	assert_eq "$(kernel_of "$tree/moat")" built
+}
+
 @test "install: uninstall leaves no file, and no directory of moat's" {
 	make_here install
 	[ -x "$(find "$T/dest" -name moat-vm)" ] || fail "no moat-vm is installed"
