@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define VERSION_MAX 256 // bytes
@@ -24,28 +25,58 @@ static const struct vm_file kernel = { "vm-mode/kernel/built/vmlinux", PKGLIBDIR
 static const struct vm_file agent = { "agent.cpio", PKGDATADIR "/agent.cpio",
 				      "make; make install" };
 
-// Returns a descriptor, or -1.
-static int open_built(const struct vm_file *file)
+static bool is_kept_by(uid_t owner, const char *path)
 {
-	char path[PATH_MAX];
-	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	struct stat st;
 
-	if (len < 0)
-		return -1;
-	path[len] = '\0';
+	return lstat(path, &st) == 0 && (st.st_uid == 0 || st.st_uid == owner) &&
+	       !(st.st_mode & (S_IWGRP | S_IWOTH));
+}
+
+// Can nobody but root and the executable's owner have put there what `path` names? `slash`: the end of the executable's
+// directory in it.
+static bool is_kept(char *path, char *slash)
+{
+	struct stat self;
+
+	if (stat("/proc/self/exe", &self) < 0)
+		return false;
+	for (char *end = slash; end; end = strchr(end + 1, '/')) {
+		*end = '\0';
+		const bool kept = is_kept_by(self.st_uid, path);
+		*end = '/';
+		if (!kept)
+			return false;
+	}
+	return is_kept_by(self.st_uid, path);
+}
+
+// Where the file would be in the tree; "" if that can't be known. True: it is there, and is_kept().
+static bool find_built(const struct vm_file *file, char path[PATH_MAX])
+{
+	const ssize_t len = readlink("/proc/self/exe", path, PATH_MAX - 1);
+
+	path[len < 0 ? 0 : len] = '\0';
 	char *slash = strrchr(path, '/');
-	const size_t room = sizeof(path) - (size_t)(slash + 1 - path);
-	if ((size_t)snprintf(slash + 1, room, "%s", file->built) >= room)
-		return -1;
-	return open(path, O_RDONLY | O_CLOEXEC);
+	if (!slash)
+		return false;
+	const size_t room = PATH_MAX - (size_t)(slash + 1 - path);
+	if ((size_t)snprintf(slash + 1, room, "%s", file->built) >= room) {
+		*path = '\0';
+		return false;
+	}
+	return is_kept(path, slash);
 }
 
 static int open_own(const struct vm_file *file, const char *what, struct err *err)
 {
-	int fd = open(file->installed, O_RDONLY | O_CLOEXEC);
+	char path[PATH_MAX];
+	int fd = find_built(file, path) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 
 	if (fd < 0)
-		fd = open_built(file);
+		fd = open(file->installed, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		fd = open(path, O_RDONLY | O_CLOEXEC);
 	return fd < 0 ? err_set(err, ENOENT, "no %s at %s (%s)", what, file->installed,
 				file->makes) :
 			fd;

@@ -1,7 +1,8 @@
 // vm_files: where the guest's kernel and agent are.
 //
-// The operator's word comes first. Else the files lie where `make install` puts them; or, for a moat
-// that runs from the tree where it was built, there. Nothing is ever looked for in a bundle.
+// The operator's word comes first. Else, for a moat that runs from the tree where it was built, the files are those
+// that were built with it; or they lie where `make install` puts them. A tree that others than root and the
+// executable's owner can write to comes last. Nothing is ever looked for in a bundle.
 #pragma once
 
 #include "base/arena.h"
