@@ -44,8 +44,8 @@ struct nameless {
 // With a guest that is on its way.
 struct patience {
 	unsigned int ms, looks;
-	uint64_t from_us,
-		last_us; // this process's processor time at the start and at the last look
+	// This process's processor time at the start and at the last look, and when that look was.
+	uint64_t from_us, last_us, looked_us;
 };
 
 struct session {
