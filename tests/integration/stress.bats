@@ -66,7 +66,7 @@ AT_ONCE=64
 @test "stress: a guest that gets little of the processor has time to boot" {
 	requires_vm "it boots nothing"
 	requires_controller cpu
-	config '.linux.resources.cpu = {quota: 3000, period: 100000}'
+	config '.linux.resources.cpu = {quota: 3500, period: 100000}'
 	create_container
 	# Longer than one with a processor of its own may take.
 	moat state "$ID" | jq -e '."org.moat.startup".agent > 60000'

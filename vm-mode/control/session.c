@@ -15,7 +15,7 @@
 #include <time.h>
 
 #define PATIENCE_LOOKS 6   // at a guest, until its time is over
-#define PATIENCE_IDLE  100 // this part of a processor, or less, is nothing
+#define PATIENCE_IDLE  50 // this part of a processor, or less, is nothing
 #define PATIENCE_MOST  10
 
 // What may be asked, and what the answer is.
