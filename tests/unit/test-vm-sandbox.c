@@ -156,6 +156,11 @@ static bool runs_vcpu(void)
 	return ioctl_passes(KVM_RUN);
 }
 
+static bool reads_segments(void)
+{
+	return ioctl_passes(KVM_GET_SREGS);
+}
+
 static bool tells_of_stop(void)
 {
 	return ioctl_passes(KVM_KVMCLOCK_CTRL);
@@ -580,6 +585,7 @@ static void test_vmm(void)
 	is_int(outcome(sandbox_vmm, is_closed_off), 1);
 	is_int(outcome(sandbox_vmm, makes_vcpu), 1);
 	is_int(outcome(sandbox_vmm, runs_vcpu), 1);
+	is_int(outcome(sandbox_vmm, reads_segments), 1);
 	is_int(outcome(sandbox_vmm, changes_memory), 0);
 	is_int(outcome(sandbox_vmm, gets_pidfd_of_peer), 0);
 	is_int(outcome(sandbox_vmm, executes), IS_KILLED);
@@ -600,6 +606,7 @@ static void test_vcpu(void)
 	is_int(outcome(confine_vcpu, tells_of_stop), 1);
 	is_int(outcome(confine_vcpu, sets_offloads), 1);
 	is_int(outcome(confine_vcpu, makes_vcpu), 0);
+	is_int(outcome(confine_vcpu, reads_segments), 0);
 	is_int(outcome(confine_vcpu, accepts), IS_KILLED);
 	is_int(outcome(confine_vcpu, is_closed_off), IS_KILLED);
 }
