@@ -112,8 +112,8 @@ static const uint32_t main_ioctls[] = {
 	TUNSETOFFLOAD,
 };
 static const uint32_t vcpu_ioctls[] = {
-	KVM_RUN, KVM_GET_REGS, KVM_GET_SREGS, KVM_KVMCLOCK_CTRL, KVM_SET_GSI_ROUTING,
-	TCGETS,	 TCSETS,       TIOCGWINSZ,    TUNSETOFFLOAD,
+	KVM_RUN, KVM_GET_REGS, KVM_KVMCLOCK_CTRL, KVM_SET_GSI_ROUTING,
+	TCGETS,	 TCSETS,       TIOCGWINSZ,	  TUNSETOFFLOAD,
 };
 
 // getsockopt(2) by its third argument: more would give a pidfd of the peer (SO_PEERPIDFD).

@@ -1,5 +1,5 @@
-// sandbox: what is taken from the VMM's processes and threads before the guest runs its first
-// instruction.
+// sandbox: what is taken from the VMM's processes and threads, from each before it has to do with the
+// guest.
 //
 //     sandbox_vmm()       capabilities, new privileges, core dumps, tracers, the file system (Landlock,
 //                         where the kernel has it), and all system calls but those of the event loop:

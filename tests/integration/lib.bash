@@ -230,6 +230,14 @@ in_exec() {
 container_status() { moat state "${1:-$ID}" | jq -r .status; }
 container_pid() { moat state "${1:-$ID}" | jq -r .pid; }
 
+# file_server PID: the pid of the file server, a child of the VMM.
+file_server() {
+	local pid
+	for pid in $(<"/proc/$1/task/$1/children"); do
+		[ "$(<"/proc/$pid/comm")" != moat-fs ] || echo "$pid"
+	done
+}
+
 # has_status STATUS [ID]: for wait_for.
 has_status() { [ "$(container_status "${2-}" 2>/dev/null)" = "$1" ]; }
 

@@ -52,16 +52,7 @@ panic_by_memory() {
 # told [ID]: why it ended, by `moat state`.
 told() { moat state "${1:-$ID}" | jq -r '."org.moat.error" // ""'; }
 
-# children PID: the pids of its child processes.
-children() { cat "/proc/$1/task/$1/children"; }
-
 has_file_server() { [ -n "$(file_server "$1")" ]; }
-file_server() {
-	local pid
-	for pid in $(children "$1"); do
-		[ "$(<"/proc/$pid/comm")" != moat-fs ] || echo "$pid"
-	done
-}
 
 @test "vm ends: a kernel that panics under its program is 1, with the end of its console" {
 	panic_by_memory ''

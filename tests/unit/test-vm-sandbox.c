@@ -9,6 +9,7 @@
 #include <linux/capability.h>
 #include <linux/if_tun.h>
 #include <linux/kvm.h>
+#include <linux/landlock.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
@@ -21,6 +22,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 static int other_fd; // any file that was open before
@@ -50,6 +52,37 @@ static int outcome(int (*confine)(struct err *err), bool (*try)(void))
 }
 
 #define IS_KILLED (128 + SIGSYS)
+
+#define CAP(name) (UINT64_C(1) << CAP_##name)
+
+// As docs/threat-model.md has them.
+#define FILE_SERVER_CAPS                                                                     \
+	(CAP(CHOWN) | CAP(DAC_OVERRIDE) | CAP(DAC_READ_SEARCH) | CAP(FOWNER) | CAP(FSETID) | \
+	 CAP(SETUID) | CAP(SETGID) | CAP(MKNOD) | CAP(SETFCAP) | CAP(SYS_ADMIN))
+
+// ---- processes that are not confined ----
+
+static int keep_caps(uint64_t caps, struct err *err)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+
+	if (syscall(SYS_capget, &header, data) < 0)
+		return err_sys(err, "capget");
+	for (int i = 0; i < 2; i++)
+		data[i].effective = data[i].permitted &= (uint32_t)(caps >> (32 * i));
+	return syscall(SYS_capset, &header, data) < 0 ? err_sys(err, "capset") : 0;
+}
+
+static int give_up_caps(struct err *err)
+{
+	return keep_caps(0, err);
+}
+
+static int give_up_ptrace(struct err *err)
+{
+	return keep_caps(~CAP(SYS_PTRACE), err);
+}
 
 // ---- tries ----
 
@@ -123,6 +156,11 @@ static bool runs_vcpu(void)
 	return ioctl_passes(KVM_RUN);
 }
 
+static bool reads_segments(void)
+{
+	return ioctl_passes(KVM_GET_SREGS);
+}
+
 static bool tells_of_stop(void)
 {
 	return ioctl_passes(KVM_KVMCLOCK_CTRL);
@@ -156,15 +194,6 @@ static bool has_caps(void)
 
 	return syscall(SYS_capget, &header, data) < 0 || data[0].permitted || data[1].permitted ||
 	       data[0].effective || data[1].effective || data[0].inheritable;
-}
-
-static bool has_caps_beyond_files(void)
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[2];
-	const uint32_t others = 1U << CAP_NET_ADMIN | 1U << CAP_SYS_PTRACE | 1U << CAP_SYS_MODULE;
-
-	return syscall(SYS_capget, &header, data) < 0 || data[0].permitted & others;
 }
 
 static bool is_closed_off(void)
@@ -245,7 +274,61 @@ static bool makes_forbidden_call(void)
 	return true;
 }
 
+// ---- others ----
+
+static pid_t other; // another process of this user's
+
+// Who may trace it: its user, if he has all of its capabilities, it is dumpable, and Landlock has nothing
+// against it.
+static bool sees_program_of_other(void)
+{
+	char path[32];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", other);
+	return stat(path, &st) == 0;
+}
+
+// A process that is there, and confined, until `end` is closed.
+static pid_t start(int (*confine)(struct err *err), int *end)
+{
+	int ends[2];
+	char byte;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		abort();
+	const pid_t pid = fork();
+	if (pid == 0) {
+		struct err err;
+
+		close(ends[0]);
+		if (confine(&err) < 0) {
+			fprintf(stderr, "# %s\n", err.msg);
+			_exit(99);
+		}
+		if (write(ends[1], "y", 1) != 1 || read(ends[1], &byte, 1) != 0)
+			_exit(1);
+		_exit(0);
+	}
+	close(ends[1]);
+	if (pid < 0 || read(ends[0], &byte, 1) != 1)
+		abort();
+	*end = ends[0];
+	return pid;
+}
+
+static void finish(pid_t pid, int end)
+{
+	close(end);
+	waitpid(pid, NULL, 0);
+}
+
 // ---- Landlock ----
+
+static long landlock_version(void)
+{
+	return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+}
 
 // 1: what is closed is closed; 2: there is no Landlock.
 static void test_landlock(void)
@@ -284,48 +367,111 @@ static void test_landlock(void)
 		   "Landlock: nothing can be opened or made, what is open can be read");
 }
 
-// ---- from the outside ----
-
-// Whether the VMM's /proc/PID/status says so, at the beginning of a line.
-static bool status_says(const char *path, const char *line)
+// What its filter allows the VMM, and Landlock doesn't.
+static void test_landlock_of_vmm(void)
 {
-	char text[8192];
-	scope_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
-	const ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	int end;
 
-	if (n < 0)
-		return false;
-	text[n] = '\0';
-	return strstr(text, line) != NULL;
+	other = start(give_up_caps, &end);
+	is_int(outcome(give_up_caps, sees_program_of_other), 1);
+	if (landlock_version() > 0)
+		is_int(outcome(sandbox_vmm, sees_program_of_other), 0);
+	else
+		skip("Landlock of the VMM", "this kernel has none");
+	finish(other, end);
 }
 
-static void test_vmm_from_outside(void)
+static int sender = -1; // that was open before
+static struct sockaddr_un abstract;
+static socklen_t abstract_len = sizeof(abstract);
+
+static bool sends_to_abstract(void)
 {
-	int ends[2];
-	char path[64], byte = '\0';
+	return sendto(sender, "x", 1, 0, (struct sockaddr *)&abstract, abstract_len) == 1;
+}
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+static void test_abstract_sockets(void)
+{
+	const sa_family_t any = AF_UNIX; // the kernel finds a name
+	scope_fd int receiver = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	sender = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (sender < 0 || bind(receiver, (const struct sockaddr *)&any, sizeof(any)) < 0 ||
+	    getsockname(receiver, (struct sockaddr *)&abstract, &abstract_len) < 0)
 		abort();
-	const pid_t pid = fork();
-	if (pid == 0) {
-		struct err err;
+	is_int(outcome(give_up_caps, sends_to_abstract), 1);
+	if (landlock_version() >= 6)
+		is_int(outcome(sandbox_vmm, sends_to_abstract), 0);
+	else
+		skip("abstract sockets", "this kernel's Landlock knows nothing of them");
+	close(sender);
+}
 
-		close(ends[0]);
-		// Until the other end is closed.
-		if (sandbox_vmm(&err) == 0 && write(ends[1], "y", 1) == 1)
-			_exit(read(ends[1], &byte, 1) == 0 ? 0 : 1);
-		_exit(1);
-	}
-	close(ends[1]);
-	ok(read(ends[0], &byte, 1) == 1, "the VMM is confined");
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	ok(status_says(path, "\nCapPrm:\t0000000000000000\n"), "VMM: no capabilities permitted");
-	ok(status_says(path, "\nCapEff:\t0000000000000000\n"), "VMM: none effective");
-	ok(status_says(path, "\nCapAmb:\t0000000000000000\n"), "VMM: none ambient");
-	ok(status_says(path, "\nNoNewPrivs:\t1\n"), "VMM: no new privileges");
-	ok(status_says(path, "\nSeccomp:\t2\n"), "VMM: a filter");
-	close(ends[0]);
-	waitpid(pid, NULL, 0);
+// ---- from the outside ----
+
+static void read_proc(pid_t pid, const char *name, char *text, size_t size)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+	scope_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	const ssize_t n = fd < 0 ? -1 : read(fd, text, size - 1);
+	text[n < 0 ? 0 : n] = '\0';
+}
+
+static uint64_t status_of(pid_t pid, const char *field)
+{
+	char text[8192], line[32];
+
+	read_proc(pid, "status", text, sizeof(text));
+	snprintf(line, sizeof(line), "\n%s:\t", field);
+	const char *at = strstr(text, line);
+	return at ? strtoull(at + strlen(line), NULL, 16) : UINT64_MAX;
+}
+
+static bool dumps_no_core(pid_t pid)
+{
+	static const char name[] = "Max core file size";
+	char text[4096];
+	unsigned long long soft, hard;
+
+	read_proc(pid, "limits", text, sizeof(text));
+	const char *at = strstr(text, name);
+	return at && sscanf(at + strlen(name), "%llu %llu", &soft, &hard) == 2 && soft <= 1 &&
+	       hard <= 1;
+}
+
+static void status_is(pid_t pid, const char *who, const char *field, uint64_t want)
+{
+	const uint64_t got = status_of(pid, field);
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s: %s is 0x%llx", who, field, (unsigned long long)want);
+	if (!ok(got == want, name))
+		printf("#  got: 0x%llx\n", (unsigned long long)got);
+}
+
+// It keeps `caps`, as far as this process has them.
+static void test_from_outside(int (*confine)(struct err *err), const char *who, uint64_t caps)
+{
+	const uint64_t own = status_of(getpid(), "CapPrm");
+	const uint64_t bounds = status_of(getpid(), "CapBnd");
+	char name[64];
+	int end;
+
+	other = start(confine, &end);
+	status_is(other, who, "CapPrm", own & caps);
+	status_is(other, who, "CapEff", own & caps);
+	status_is(other, who, "CapInh", 0);
+	status_is(other, who, "CapAmb", 0);
+	status_is(other, who, "CapBnd", own & CAP(SETPCAP) ? bounds & caps : bounds);
+	status_is(other, who, "NoNewPrivs", 1);
+	status_is(other, who, "Seccomp", 2);
+	snprintf(name, sizeof(name), "%s: no core dumps", who);
+	ok(dumps_no_core(other), name);
+	snprintf(name, sizeof(name), "%s: not dumpable: its user may not trace it", who);
+	ok(outcome(give_up_ptrace, sees_program_of_other) == 0, name);
+	finish(other, end);
 }
 
 // ---- tests ----
@@ -439,6 +585,7 @@ static void test_vmm(void)
 	is_int(outcome(sandbox_vmm, is_closed_off), 1);
 	is_int(outcome(sandbox_vmm, makes_vcpu), 1);
 	is_int(outcome(sandbox_vmm, runs_vcpu), 1);
+	is_int(outcome(sandbox_vmm, reads_segments), 1);
 	is_int(outcome(sandbox_vmm, changes_memory), 0);
 	is_int(outcome(sandbox_vmm, gets_pidfd_of_peer), 0);
 	is_int(outcome(sandbox_vmm, executes), IS_KILLED);
@@ -459,6 +606,7 @@ static void test_vcpu(void)
 	is_int(outcome(confine_vcpu, tells_of_stop), 1);
 	is_int(outcome(confine_vcpu, sets_offloads), 1);
 	is_int(outcome(confine_vcpu, makes_vcpu), 0);
+	is_int(outcome(confine_vcpu, reads_segments), 0);
 	is_int(outcome(confine_vcpu, accepts), IS_KILLED);
 	is_int(outcome(confine_vcpu, is_closed_off), IS_KILLED);
 }
@@ -474,7 +622,6 @@ static void test_file_server(void)
 	is_int(outcome(sandbox_file_server, opens), 1);
 	// Though it isn't dumpable, and its files in /proc are root's.
 	is_int(outcome(sandbox_file_server, reopens_own_file), 1);
-	is_int(outcome(sandbox_file_server, has_caps_beyond_files), 0);
 	is_int(outcome(sandbox_file_server, runs_vcpu), 0);
 	is_int(outcome(sandbox_file_server, makes_socket), IS_KILLED);
 	is_int(outcome(sandbox_file_server, executes), IS_KILLED);
@@ -490,10 +637,14 @@ int main(void)
 	if (other_fd < 0)
 		return 1;
 	test_vmm();
-	test_vmm_from_outside();
 	test_vcpu();
 	test_file_server();
 	test_landlock();
+	test_landlock_of_vmm();
+	test_abstract_sockets();
+	test_from_outside(sandbox_vmm, "VMM", 0);
+	test_from_outside(confine_vcpu, "vCPU", 0);
+	test_from_outside(sandbox_file_server, "file server", FILE_SERVER_CAPS);
 	close(other_fd);
 	return done();
 }
