@@ -250,9 +250,12 @@ load lib
 	attempt moat exec "$ID" true
 	assert_match "$status" '^(1|255)$'
 	assert_has "$stderr" paused
+	local pid dir before
+	dir=$(cgroup_dir freezer)
+	before=$(wc -l <"$dir/cgroup.procs")
 	moat exec --ignore-paused "$ID" echo ran >"$T/ran" 2>&1 &
-	local pid=$!
-	wait_for 5 holds_processes 2 "$(cgroup_dir freezer)"
+	pid=$!
+	wait_for 5 holds_processes $((before + 1)) "$dir"
 	moat resume "$ID"
 	wait "$pid"
 	assert_eq "$(<"$T/ran")" ran
