@@ -189,8 +189,12 @@ static int bear(struct execution *e, struct err *err)
 	struct clone_args args = { .flags = CLONE_PIDFD,
 				   .pidfd = (uint64_t)(uintptr_t)&e->child.pidfd,
 				   .exit_signal = SIGCHLD };
-	const pid_t pid = sys_clone3(&args);
 
+	if (e->child.cgroup_fd >= 0) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (uint64_t)e->child.cgroup_fd;
+	}
+	const pid_t pid = sys_clone3(&args);
 	if (pid < 0)
 		return err_sys(err, "clone");
 	e->child.pid = pid;

@@ -54,7 +54,21 @@ static struct vm_size host_size(void)
 				 .memory_bytes = (uint64_t)info.totalram * info.mem_unit };
 }
 
-// What the spec's `vm` object may ask for and moat has not: another hypervisor, a disk image.
+static int check_hw_config(const struct oci_vm_hw_config *config, struct err *err)
+{
+	const char *of_host = config->device_tree ? "deviceTree" :
+			      config->dtdevs.n	  ? "dtdevs" :
+			      config->iomems.n	  ? "iomems" :
+			      config->irqs.n	  ? "irqs" :
+						    NULL;
+
+	if (!of_host)
+		return 0;
+	return err_set(err, ENOTSUP,
+		       "vm.hwConfig.%s: devices of the host can't be handed to the guest", of_host);
+}
+
+// What the spec's `vm` object may ask for and moat has not: another hypervisor, a disk image, devices.
 static int check_vm_object(const struct oci_vm *vm, struct err *err)
 {
 	if (vm && vm->hypervisor && vm->hypervisor->path && !str_eq(vm->hypervisor->path, ""))
@@ -67,12 +81,7 @@ static int check_vm_object(const struct oci_vm *vm, struct err *err)
 			err, ENOTSUP,
 			"vm.image.path: %s can't be used: the root file system is the bundle's",
 			vm->image->path);
-	if (vm && vm->hw_config &&
-	    (vm->hw_config->device_tree || vm->hw_config->dtdevs.n || vm->hw_config->iomems.n ||
-	     vm->hw_config->irqs.n))
-		return err_set(err, ENOTSUP,
-			       "vm.hwConfig: devices of the host can't be handed to the guest");
-	return 0;
+	return vm && vm->hw_config ? check_hw_config(vm->hw_config, err) : 0;
 }
 
 static int divide(struct creation *c, struct err *err)

@@ -97,7 +97,6 @@ load lib
 }
 
 @test "delete: removes the cgroup though a process outside of the pid namespace is in it" {
-	skip_in_vm "the guest has the processes"
 	requires_moat "delete -f that ends all that is in the cgroup"
 	requires_controller pids
 	start_container

@@ -15,6 +15,12 @@ make_files() {
 # shellcheck disable=SC2046
 moat_with_fds() { timeout --foreground -k 5 60 $(moat_command) "$@"; }
 
+# refuses_fds COMMAND...: what a VM's does, before anything is made.
+refuses_fds() {
+	fails 1 "descriptors can't be passed on into a VM" "$@"
+	assert_nothing_left
+}
+
 @test "fds: the program has 0, 1 and 2 only" {
 	make_files
 	set_args ls /proc/self/fd
@@ -32,8 +38,9 @@ moat_with_fds() { timeout --foreground -k 5 60 $(moat_command) "$@"; }
 }
 
 @test "fds: --preserve-fds passes so many after stderr, and no more" {
-	skip_in_vm "a descriptor of the host can't be handed to a guest"
 	make_files
+	[ "$MOAT_MODE" != vm ] || refuses_fds with_fds moat_with_fds run --preserve-fds 2 -b "$BUNDLE" "$ID"
+	skip_in_vm "a descriptor of the host can't be handed to a guest"
 	set_args sh -c 'cat <&3; cat <&4; ls /proc/self/fd'
 	attempt with_fds moat_with_fds run --preserve-fds 2 -b "$BUNDLE" "$ID"
 	assert_status 0
@@ -44,8 +51,9 @@ moat_with_fds() { timeout --foreground -k 5 60 $(moat_command) "$@"; }
 }
 
 @test "fds: --preserve-fds holds from create to start" {
-	skip_in_vm "a descriptor of the host can't be handed to a guest"
 	make_files
+	[ "$MOAT_MODE" != vm ] || refuses_fds with_fds moat_with_fds create --preserve-fds 2 -b "$BUNDLE" "$ID"
+	skip_in_vm "a descriptor of the host can't be handed to a guest"
 	set_args sh -c 'cat <&3; cat <&4'
 	with_fds moat_with_fds create --preserve-fds 2 -b "$BUNDLE" "$ID" >"$T/out" 2>&1
 	moat start "$ID"
@@ -82,8 +90,9 @@ moat_with_fds() { timeout --foreground -k 5 60 $(moat_command) "$@"; }
 }
 
 @test "fds: LISTEN_FDS passes sockets as systemd does" {
-	skip_in_vm "a descriptor of the host can't be handed to a guest"
 	make_files
+	[ "$MOAT_MODE" != vm ] || LISTEN_FDS=1 refuses_fds with_fds env_listen run -b "$BUNDLE" "$ID"
+	skip_in_vm "a descriptor of the host can't be handed to a guest"
 	set_args sh -c 'echo $LISTEN_FDS; echo ${LISTEN_PID-unset}; cat <&3; ls /proc/self/fd'
 	LISTEN_FDS=1 attempt with_fds env_listen run -b "$BUNDLE" "$ID"
 	assert_status 0
@@ -115,7 +124,14 @@ env_listen() { sh -c 'LISTEN_PID=$$ exec "$@"' sh $(moat_command) "$@"; }
 	assert_eq "$(<"$BUNDLE/rootfs/tmp/ran")" ran
 }
 
+# refuses_notify_socket VERB: what a VM's does, before anything is made.
+refuses_notify_socket() {
+	NOTIFY_SOCKET=$T/notify fails 1 "NOTIFY_SOCKET can't be passed on into a VM" moat "$1" -b "$BUNDLE" "$ID"
+	assert_nothing_left
+}
+
 @test "fds: NOTIFY_SOCKET reaches the program, and its messages the manager" {
+	[ "$MOAT_MODE" != vm ] || refuses_notify_socket run
 	skip_in_vm "the service manager is the host's"
 	spawn "$HELPERS/notifyd" "$T/notify" >"$T/notify.out"
 	wait_for 5 test -S "$T/notify"
@@ -128,6 +144,7 @@ env_listen() { sh -c 'LISTEN_PID=$$ exec "$@"' sh $(moat_command) "$@"; }
 }
 
 @test "fds: NOTIFY_SOCKET for create waits for start" {
+	[ "$MOAT_MODE" != vm ] || refuses_notify_socket create
 	skip_in_vm "the service manager is the host's"
 	requires_moat "start that passes readiness on"
 	spawn "$HELPERS/notifyd" "$T/notify" >"$T/notify.out"

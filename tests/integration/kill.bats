@@ -184,7 +184,6 @@ reported() { grep -qx "$1" "$T/$ID.out"; }
 }
 
 @test "kill: a process that took the pid of an ended container is left alone" {
-	skip_in_vm "looks at host pids"
 	requires_moat "the start time in its state"
 	set_args true
 	start_container

@@ -235,3 +235,12 @@ vmm() {
 	create_container
 	moat state "$ID" | jq -e '."org.moat.startup" | .created > 0 and .starting == null and .started == null'
 }
+
+@test "vm ends: --debug logs the stages of the start as they come, the kernel's first words among them" {
+	attempt moat --debug --log "$T/log" run -b "$BUNDLE" --detach "$ID"
+	assert_status 0
+	local stages=(vmm machine entered console init agent created starting started)
+	assert_eq "$(sed -n 's/.*"vm: *[0-9.]* ms  \([a-z]*\)".*/\1/p' "$T/log" | xargs)" "${stages[*]}"
+	moat state "$ID" | jq -e '."org.moat.startup" | [.[$ARGS.positional[]]] | all(type == "number" and . > 0) and . == sort' \
+		--args "${stages[@]}"
+}

@@ -1,4 +1,4 @@
-# A microVM's memory: what the guest doesn't use is the host's.
+# A microVM's memory: what the guest doesn't use is the host's; and its limits on the host.
 
 load lib
 
@@ -91,4 +91,18 @@ total_is_below() { [ "$(guest_total_mib)" -lt "$1" ]; }
 	assert_eq "$(cgroup_value pids.limit)" 77
 	assert_eq "$(host_cgroup_file memory memory.high)" max
 	assert_eq "$(host_cgroup_file pids pids.max)" max
+}
+
+@test "vm memory: a limit on processor time is the whole VM's, too; one above what its vCPUs can use is warned of" {
+	config '.linux.resources.cpu = {quota: 50000, period: 100000}'
+	start_container
+	assert_eq "$(host_cgroup_file cpu cpu.max)" "50000 100000"
+	attempt moat update --cpu-quota 30000 "$ID"
+	assert_status 0
+	assert_eq "$stderr" ''
+	assert_eq "$(host_cgroup_file cpu cpu.max)" "30000 100000"
+	attempt moat update --cpu-quota 100001 "$ID"
+	assert_status 0
+	assert_has "$stderr" "linux.resources.cpu.quota: more than the VM's 1 vCPUs can use"
+	assert_eq "$(host_cgroup_file cpu cpu.max)" "100001 100000"
 }

@@ -107,6 +107,27 @@ host_mib() { awk '/^MemTotal:/ { print int($2 / 1024) }' /proc/meminfo; }
 		"$MOAT" --root "$ROOT" run --vm -b "$BUNDLE" "$ID"
 }
 
+@test "vm selection: what the spec's vm object asks for and can't have is refused by its name" {
+	requires_moat "VM mode"
+	local i cases=(
+		'.hypervisor.path = "/usr/bin/qemu"' "hypervisor\.path: /usr/bin/qemu can't be used"
+		'.image = {path: "/disk.img", format: "raw"}' "image\.path: /disk\.img can't be used"
+		'.hwConfig.deviceTree = "/boot/dtb"' "hwConfig\.deviceTree: devices of the host can't"
+		'.hwConfig.dtdevs = ["/soc/uart"]' "hwConfig\.dtdevs: devices of the host can't"
+		'.hwConfig.iomems = [{firstMFN: 65280, nrMFNs: 2}]' "hwConfig\.iomems: devices of the host can't"
+		'.hwConfig.irqs = [11]' "hwConfig\.irqs: devices of the host can't"
+		'.hwConfig.vcpus = 0' 'hwConfig\.vcpus: 0 is not in 1 to 64'
+		'.hwConfig.vcpus = 65' 'hwConfig\.vcpus: 65 is not in 1 to 64'
+		'.hwConfig.memory = 134217727' 'hwConfig\.memory: 134217727 bytes are not in'
+		'.hwConfig.memory = 1099511627777' 'hwConfig\.memory: 1099511627777 bytes are not in'
+	)
+	for ((i = 0; i < ${#cases[@]}; i += 2)); do
+		config ".vm = ({kernel: {path: \"/no/such/kernel\"}} | ${cases[i]})"
+		fails 1 "config: vm\.${cases[i + 1]}" "$MOAT" --root "$ROOT" create --vm -b "$BUNDLE" "$ID"
+		assert_nothing_left
+	done
+}
+
 @test "vm selection: a wrong moat.conf is an error for create alone, which names file and field" {
 	set_conf '{}'
 	create_container

@@ -160,6 +160,19 @@ static int64_t host_pids(int64_t limit)
 	return vm_size_resources(&resources, &size, &arena)->pids->limit.v;
 }
 
+// The limit on processor time holds for the VM as a whole.
+static void test_host_cpu(void)
+{
+	struct oci_cpu cpu = { .quota = { .set = true, .v = 50000 },
+			       .period = { .set = true, .v = 200000 } };
+	const struct oci_resources resources = { .cpu = &cpu };
+	const struct oci_cpu *host = vm_size_resources(&resources, &size, &arena)->cpu;
+
+	ok(host != NULL, "the host limits processor time, too");
+	is_int(host ? host->quota.v : 0, 50000);
+	is_int(host ? (long long)host->period.v : 0, 200000);
+}
+
 static void test_host(void)
 {
 	const int64_t whole = 328 + 64;
@@ -318,6 +331,7 @@ int main(void)
 	test_hardware();
 	test_host_memory();
 	test_host();
+	test_host_cpu();
 	test_unified();
 	test_limit();
 	test_resize();
