@@ -183,7 +183,7 @@ on_terminal() {
 }
 
 # moat_on_terminal ARGUMENTS...: moat() on a terminal.
-moat_on_terminal() { on_terminal timeout --foreground -k 5 60 $(moat_command) "$@"; }
+moat_on_terminal() { on_terminal timeout --foreground -k 5 $((60 * ${PATIENCE:-1})) $(moat_command) "$@"; }
 
 # attempt COMMAND...: run it whatever comes of it, and leave $status, $output and $stderr. Unlike
 # bats' run it writes to files, so that a container which outlives COMMAND does not hold it up.
