@@ -167,7 +167,32 @@ moat() { timeout --foreground -k 5 $((60 * ${PATIENCE:-1})) $(moat_command) "$@"
 # moat_command: the words that moat() begins with, for tests that need the runtime's own pid or fds.
 moat_command() {
 	echo "$MOAT" --root "$ROOT"
-	[ "$MOAT_MODE" = container ] || echo --vm
+	mode_flag
+}
+
+# mode_flag: the mode under test, for files with a moat_command of their own.
+mode_flag() { [ "$MOAT_MODE" = container ] || echo --vm; }
+
+# copy_moat: moat as $T/moat, for users to whom the tree of the build may be closed. In VM mode also what microVMs are made of,
+# and in ${KVM[@]} the words before a command of root's that give it a /dev/kvm that is everybody's.
+copy_moat() {
+	local built=vm-mode/kernel/built
+	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR/test" "$T"
+	cp "$MOAT" "$T/moat"
+	KVM=()
+	[ "$MOAT_MODE" = vm ] || return 0
+	mkdir -p "$T/$built" "$T/dev"
+	cp "$SUITE/../../agent.cpio" "$T"
+	cp "$SUITE/../../$built/vmlinux" "$T/$built"
+	cat >"$T/with-kvm" <<-'EOF'
+		#!/bin/sh
+		mount -t tmpfs -o mode=755 tmpfs "${0%/*}/dev"
+		mknod -m 666 "${0%/*}/dev/kvm" c 10 232
+		mount --bind "${0%/*}/dev/kvm" /dev/kvm
+		exec "$@"
+	EOF
+	chmod +x "$T/with-kvm"
+	KVM=(unshare --mount --propagation private "$T/with-kvm")
 }
 
 # on_terminal COMMAND...: run it on a terminal of 40 lines of 120 characters; what appears on it,
@@ -360,6 +385,21 @@ cgroup_file() {
 }
 
 host_cgroup_file() { cat "$(cgroup_dir "$1")/$2"; }
+
+# assert_limits MEMORY PIDS: the container's own. In VM mode also those of its cgroup on the host, which has room for the machine,
+# the VMM and the file server.
+assert_limits() {
+	local memory pids total
+	assert_eq "$(cgroup_value memory.limit)/$(cgroup_value pids.limit)" "$1/$2" limits
+	[ "$MOAT_MODE" = vm ] || return 0
+	memory=$(host_cgroup_file memory memory.max)
+	pids=$(host_cgroup_file pids pids.max)
+	# The guest sees less than the machine's memory, by its kernel: some 30 MiB.
+	total=$(moat exec "$ID" awk '/^MemTotal:/ { print $2 * 1024 }' /proc/meminfo)
+	[ "$memory" -gt $((total + (64 << 20))) ] && [ "$memory" -lt $((total + (128 << 20))) ] ||
+		fail "the host's limit of memory is $memory, the guest has $total"
+	[ "$pids" -gt $(($2 + 64)) ] && [ "$pids" -lt $(($2 + 192)) ] || fail "the host's limit of processes is $pids"
+}
 
 # cgroup_value KEY: a limit by its name in the spec, in the spec's units, from v1 or v2 files; -1
 # means without limit.
