@@ -19,12 +19,14 @@ set_up() {
 	SPAWNED=()
 	make_bundle "$BUNDLE"
 	snapshot_host
+	# A file's own moat_command must say it, too; teardown looks at what it left.
+	[ "$MOAT_MODE" != vm ] || assert_has " $(echo $(moat_command)) " " --vm "
 }
 
 setup() { set_up; }
 
 teardown() {
-	local id pid
+	local id pid plain=
 	# A setup that came to no set_up: all that follows would look for the test's things without its names.
 	[ "${ID-}" ] && [ "${T-}" ] || return 0
 	[ "${BATS_TEST_COMPLETED-}" ] || show_files
@@ -34,6 +36,7 @@ teardown() {
 	done
 	# Most tests have left none, and no program need be started. (Of names with an @ none is a container's.)
 	! compgen -G "$ROOT/[!@]*/" >/dev/null || for id in $(moat list -q 2>/dev/null); do
+		is_of_mode "$id" || plain+=" $id"
 		moat delete --force "$id" || :
 	done
 	assert_nothing_left || {
@@ -41,6 +44,14 @@ teardown() {
 		return 1
 	}
 	rm -rf "$BUNDLE"
+	[ -z "$plain" ] || fail "ran as a plain container:$plain"
+}
+
+# is_of_mode ID: in VM mode it is a microVM, by its record: else the test shows nothing of VM mode. (One whose runtime was
+# killed may have no record.)
+is_of_mode() {
+	local record=$ROOT/$1/state.json
+	[ "$MOAT_MODE" != vm ] || [ ! -e "$record" ] || [[ $(<"$record") == *'"mode":"vm"'* ]]
 }
 
 # show_files: how what a test that failed has kept in $T ends: what programs in the background have said.

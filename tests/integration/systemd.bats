@@ -413,6 +413,7 @@ start_user_manager() {
 	set_args sleep 1000
 	attempt moat --systemd-cgroup run -d -b "$BUNDLE" "$ID"
 	assert_status 0
+	is_of_mode "$ID"
 	local dir
 	dir=$(cgroup_dir memory)
 	assert_match "$dir" "/user@65534.service/user.slice/$UNIT\$"
