@@ -19,12 +19,14 @@ set_up() {
 	SPAWNED=()
 	make_bundle "$BUNDLE"
 	snapshot_host
+	# A file's own moat_command must say it, too; teardown looks at what it left.
+	[ "$MOAT_MODE" != vm ] || assert_has " $(echo $(moat_command)) " " --vm "
 }
 
 setup() { set_up; }
 
 teardown() {
-	local id pid
+	local id pid plain=
 	# A setup that came to no set_up: all that follows would look for the test's things without its names.
 	[ "${ID-}" ] && [ "${T-}" ] || return 0
 	[ "${BATS_TEST_COMPLETED-}" ] || show_files
@@ -34,6 +36,7 @@ teardown() {
 	done
 	# Most tests have left none, and no program need be started. (Of names with an @ none is a container's.)
 	! compgen -G "$ROOT/[!@]*/" >/dev/null || for id in $(moat list -q 2>/dev/null); do
+		is_of_mode "$id" || plain+=" $id"
 		moat delete --force "$id" || :
 	done
 	assert_nothing_left || {
@@ -41,6 +44,14 @@ teardown() {
 		return 1
 	}
 	rm -rf "$BUNDLE"
+	[ -z "$plain" ] || fail "ran as a plain container:$plain"
+}
+
+# is_of_mode ID: in VM mode it is a microVM, by its record: else the test shows nothing of VM mode. (One whose runtime was
+# killed may have no record.)
+is_of_mode() {
+	local record=$ROOT/$1/state.json
+	[ "$MOAT_MODE" != vm ] || [ ! -e "$record" ] || [[ $(<"$record") == *'"mode":"vm"'* ]]
 }
 
 # show_files: how what a test that failed has kept in $T ends: what programs in the background have said.
@@ -167,7 +178,32 @@ moat() { timeout --foreground -k 5 $((60 * ${PATIENCE:-1})) $(moat_command) "$@"
 # moat_command: the words that moat() begins with, for tests that need the runtime's own pid or fds.
 moat_command() {
 	echo "$MOAT" --root "$ROOT"
-	[ "$MOAT_MODE" = container ] || echo --vm
+	mode_flag
+}
+
+# mode_flag: the mode under test, for files with a moat_command of their own.
+mode_flag() { [ "$MOAT_MODE" = container ] || echo --vm; }
+
+# copy_moat: moat as $T/moat, for users to whom the tree of the build may be closed. In VM mode also what microVMs are made of,
+# and in ${KVM[@]} the words before a command of root's that give it a /dev/kvm that is everybody's.
+copy_moat() {
+	local built=vm-mode/kernel/built
+	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR/test" "$T"
+	cp "$MOAT" "$T/moat"
+	KVM=()
+	[ "$MOAT_MODE" = vm ] || return 0
+	mkdir -p "$T/$built" "$T/dev"
+	cp "$SUITE/../../agent.cpio" "$T"
+	cp "$SUITE/../../$built/vmlinux" "$T/$built"
+	cat >"$T/with-kvm" <<-'EOF'
+		#!/bin/sh
+		mount -t tmpfs -o mode=755 tmpfs "${0%/*}/dev"
+		mknod -m 666 "${0%/*}/dev/kvm" c 10 232
+		mount --bind "${0%/*}/dev/kvm" /dev/kvm
+		exec "$@"
+	EOF
+	chmod +x "$T/with-kvm"
+	KVM=(unshare --mount --propagation private "$T/with-kvm")
 }
 
 # on_terminal COMMAND...: run it on a terminal of 40 lines of 120 characters; what appears on it,
@@ -183,7 +219,7 @@ on_terminal() {
 }
 
 # moat_on_terminal ARGUMENTS...: moat() on a terminal.
-moat_on_terminal() { on_terminal timeout --foreground -k 5 60 $(moat_command) "$@"; }
+moat_on_terminal() { on_terminal timeout --foreground -k 5 $((60 * ${PATIENCE:-1})) $(moat_command) "$@"; }
 
 # attempt COMMAND...: run it whatever comes of it, and leave $status, $output and $stderr. Unlike
 # bats' run it writes to files, so that a container which outlives COMMAND does not hold it up.
@@ -368,6 +404,21 @@ cgroup_file() {
 }
 
 host_cgroup_file() { cat "$(cgroup_dir "$1")/$2"; }
+
+# assert_limits MEMORY PIDS: the container's own. In VM mode also those of its cgroup on the host, which has room for the machine,
+# the VMM and the file server.
+assert_limits() {
+	local memory pids total
+	assert_eq "$(cgroup_value memory.limit)/$(cgroup_value pids.limit)" "$1/$2" limits
+	[ "$MOAT_MODE" = vm ] || return 0
+	memory=$(host_cgroup_file memory memory.max)
+	pids=$(host_cgroup_file pids pids.max)
+	# The guest sees less than the machine's memory, by its kernel: some 30 MiB.
+	total=$(moat exec "$ID" awk '/^MemTotal:/ { print $2 * 1024 }' /proc/meminfo)
+	[ "$memory" -gt $((total + (64 << 20))) ] && [ "$memory" -lt $((total + (128 << 20))) ] ||
+		fail "the host's limit of memory is $memory, the guest has $total"
+	[ "$pids" -gt $(($2 + 64)) ] && [ "$pids" -lt $(($2 + 192)) ] || fail "the host's limit of processes is $pids"
+}
 
 # cgroup_value KEY: a limit by its name in the spec, in the spec's units, from v1 or v2 files; -1
 # means without limit.

@@ -5,20 +5,19 @@ load lib
 setup() {
 	set_up
 	requires_moat "a user namespace for whoever needs one"
-	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR/test" "$T"
-	# The tree of the build may be closed to others.
-	cp "$MOAT" "$T/moat"
+	copy_moat
 	chown_rootfs 1000:1000
 	chown 1000:1000 "$BUNDLE" "$BUNDLE/config.json"
 	mkdir "$ROOT"
 	chown 1000:1000 "$ROOT"
 	config 'del(.linux.resources)'
-	AROUND=()
+	AROUND=("${KVM[@]}")
 }
 
 # Whatever the tests run is run by an ordinary user, and by ${AROUND[@]} around that.
 moat_command() {
 	echo "${AROUND[@]}" setpriv --reuid 1000 --regid 1000 --clear-groups --inh-caps=-all "${WITHIN[@]}" "$T/moat" --root "$ROOT"
+	mode_flag
 }
 
 # with_ranges: the user has ids of its own beside the one, in the eyes of this test's processes.
@@ -35,14 +34,24 @@ with_ranges() {
 		exec "$@"
 	EOF
 	chmod +x "$T/with-ranges"
-	AROUND=(unshare --mount --propagation private "$T/with-ranges")
+	AROUND+=(unshare --mount --propagation private "$T/with-ranges")
+}
+
+# assert_maps MAP: how the host maps the container's ids, users as groups: in VM mode the VMM's, for a guest has all ids for itself.
+assert_maps() {
+	local pid
+	pid=$(container_pid)
+	assert_eq "$(tr -s ' ' <"/proc/$pid/uid_map")" "$1" uid_map
+	assert_eq "$(tr -s ' ' <"/proc/$pid/gid_map")" "$1" gid_map
 }
 
 OWN_ID='[{containerID: 0, hostID: 1000, size: 1}]'
 
 @test "rootless: a spec without a user namespace gets one, with the caller as its root" {
-	in_container 'id -u; tr -s " " </proc/self/uid_map; tr -s " " </proc/self/gid_map; hostname'
-	assert_eq "$output" $'0\n 0 1000 1\n 0 1000 1\nmoat-test'
+	start_container
+	in_exec 'grep "^[UG]id" /proc/1/status; hostname'
+	assert_eq "$output" $'Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nmoat-test'
+	assert_maps ' 0 1000 1'
 }
 
 @test "rootless: exec, ps, state, kill and delete find such a container" {
@@ -57,11 +66,13 @@ OWN_ID='[{containerID: 0, hostID: 1000, size: 1}]'
 }
 
 @test "rootless: a terminal, for whose group the caller has no id" {
+	local group=0
+	[ "$MOAT_MODE" = container ] || group=5 # the guest has one
 	config '.process.terminal = true'
 	set_args sh -c 'stat -c %u:%g "$(tty)"'
 	attempt moat_on_terminal run -b "$BUNDLE" "$ID"
 	assert_status 0
-	assert_eq "$output" 0:0
+	assert_eq "$output" "0:$group"
 }
 
 @test "rootless: a user that the caller has no id for is refused" {
@@ -72,8 +83,10 @@ OWN_ID='[{containerID: 0, hostID: 1000, size: 1}]'
 @test "rootless: ranges of /etc/subuid follow the caller's id" {
 	with_ranges
 	config '.process.user = {uid: 7, gid: 8}'
-	in_container 'id -u; id -g; tr -s " " </proc/self/uid_map'
-	assert_eq "$output" $'7\n8\n 0 1000 1\n 1 500000 1000\n 1001 700000 10'
+	start_container
+	in_exec 'grep "^[UG]id" /proc/1/status'
+	assert_eq "$output" $'Uid:\t7\t7\t7\t7\nGid:\t8\t8\t8\t8'
+	assert_maps $' 0 1000 1\n 1 500000 1000\n 1001 700000 10'
 }
 
 @test "rootless: mappings of the spec itself, of the own id" {
@@ -87,12 +100,13 @@ OWN_ID='[{containerID: 0, hostID: 1000, size: 1}]'
 	with_ranges
 	config '.linux.uidMappings = [{containerID: 0, hostID: 1000, size: 1}, {containerID: 1, hostID: 500000, size: 1000}]
 		| .linux.gidMappings = .linux.uidMappings | .linux.namespaces += [{type: "user"}] | .process.user = {uid: 7, gid: 8}'
-	in_container 'id -u; id -g; tr -s " " </proc/self/uid_map'
-	assert_eq "$output" $'7\n8\n 0 1000 1\n 1 500000 1000'
+	start_container
+	in_exec 'grep "^[UG]id" /proc/1/status'
+	assert_eq "$output" $'Uid:\t7\t7\t7\t7\nGid:\t8\t8\t8\t8'
+	assert_maps $' 0 1000 1\n 1 500000 1000'
 }
 
 @test "rootless: what spec --rootless writes" {
-	skip_in_vm "a guest has cgroups of its own"
 	rm "$BUNDLE/config.json"
 	moat spec --rootless -b "$BUNDLE"
 	config '.process.terminal = false'
@@ -141,10 +155,10 @@ delegate() {
 	local dir
 	dir=$(cgroup_dir pids)
 	assert_eq "$dir" "$DELEGATED/$ID"
-	assert_eq "$(<"$dir/pids.max")/$(<"$dir/memory.max")" 100/67108864
+	assert_limits 67108864 100
 	in_exec 'echo in'
 	moat update --pids-limit 50 "$ID"
-	assert_eq "$(<"$dir/pids.max")" 50
+	assert_limits 67108864 50
 	moat pause "$ID"
 	assert_eq "$(container_status)" paused
 	moat resume "$ID"

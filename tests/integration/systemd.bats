@@ -10,19 +10,21 @@ setup() {
 }
 
 # Every call here but those that say otherwise.
-moat_command() { echo "$MOAT --root $ROOT --systemd-cgroup"; }
+moat_command() {
+	echo "$MOAT --root $ROOT --systemd-cgroup"
+	mode_flag
+}
 
 # bare_moat ARGUMENTS...: without a word of systemd: the record must tell.
-bare_moat() { timeout --foreground -k 5 60 "$MOAT" --root "$ROOT" "$@" 3>&- 4>&-; }
+bare_moat() { timeout --foreground -k 5 $((60 * ${PATIENCE:-1})) "$MOAT" --root "$ROOT" $(mode_flag) "$@" 3>&- 4>&-; }
 
 # show PROPERTY [UNIT]: one of systemd's own words on the unit.
 show() { systemctl show --value -p "$1" "${2:-$UNIT}"; }
 
-# assert_show [-u UNIT] PROPERTY=VALUE...: what systemd says of the unit, in one call.
+# assert_show PROPERTY=VALUE...: what systemd says of the unit, in one call.
 assert_show() {
-	local unit=$UNIT said line
-	[ "$1" != -u ] || { unit=$2 && shift 2; }
-	said=$(systemctl show "$unit")
+	local said line
+	said=$(${USER_MANAGER:+user_}systemctl show "$UNIT")
 	for line; do
 		grep -qxF -e "$line" <<<"$said" || fail "$(grep "^${line%%=*}=" <<<"$said"), not $line" || return 1
 	done
@@ -31,8 +33,24 @@ assert_show() {
 assert_no_unit() { wait_for 2 no_unit "${1:-$UNIT}" || fail "the unit is there: $(systemctl status --no-pager "${1:-$UNIT}")"; }
 no_unit() { [ "$(show LoadState "$1")" = not-found ]; }
 
-# v2_file FILE: of the container's cgroup.
-v2_file() { cat "$(cgroup_dir pids)/$1"; }
+# v2_file FILE: of the container's cgroup on the host.
+v2_file() { host_cgroup_file pids "$1"; }
+
+# assert_limits_of_unit MEMORY PIDS: the container's, and the unit's, which are those of its cgroup.
+assert_limits_of_unit() {
+	assert_limits "$@"
+	assert_show "MemoryMax=$(v2_file memory.max)" "TasksMax=$(v2_file pids.max)"
+}
+
+# processes: the container's on the host: its init, which in VM mode is the VMM, and has a file server.
+processes() {
+	local pid
+	pid=$(container_pid)
+	{
+		echo "$pid"
+		[ "$MOAT_MODE" = container ] || pgrep -P "$pid" -x moat-fs
+	} | sort -n
+}
 
 @test "systemd: a container is a scope in system.slice" {
 	start_container
@@ -43,10 +61,11 @@ v2_file() { cat "$(cgroup_dir pids)/$1"; }
 
 @test "systemd: the container's processes alone are in the scope once it is created" {
 	create_container
-	assert_eq "$(v2_file cgroup.procs)" "$(container_pid)"
+	assert_eq "$(v2_file cgroup.procs | sort -n)" "$(processes)"
 	moat start "$ID"
-	assert_eq "$(v2_file cgroup.procs)" "$(container_pid)"
-	assert_eq "$(moat ps -f json "$ID" | jq -c .)" "[$(container_pid)]"
+	assert_eq "$(v2_file cgroup.procs | sort -n)" "$(processes)"
+	# The pids of a guest are its own.
+	[ "$MOAT_MODE" = vm ] || assert_eq "$(moat ps -f json "$ID" | jq -c .)" "[$(container_pid)]"
 }
 
 @test "systemd: slice:prefix:name" {
@@ -73,10 +92,12 @@ v2_file() { cat "$(cgroup_dir pids)/$1"; }
 @test "systemd: a slice as the container's unit" {
 	config --arg path "::$ID-x.slice" '.linux.cgroupsPath = $path | .linux.resources.pids = {limit: 30}'
 	start_container
-	assert_show -u "$ID-x.slice" "ControlGroup=/$ID.slice/$ID-x.slice" TasksMax=30
+	UNIT=$ID-x.slice
+	assert_eq "$(cgroup_value pids.limit)" 30
+	assert_show "ControlGroup=/$ID.slice/$ID-x.slice" "TasksMax=$(v2_file pids.max)"
 	assert_match "$(cgroup_dir pids)" "/$ID.slice/$ID-x.slice\$"
 	moat delete -f "$ID"
-	assert_show -u "$ID-x.slice" ActiveState=inactive
+	assert_show ActiveState=inactive
 	systemctl stop "$ID.slice"
 }
 
@@ -96,11 +117,15 @@ v2_file() { cat "$(cgroup_dir pids)/$1"; }
 		cpu: {shares: 512, quota: 25500, period: 100000, cpus: "0", mems: "0"}, pids: {limit: 50},
 		blockIO: {weight: 100}, unified: {"memory.high": "50331648"}}'
 	start_container
-	assert_show MemoryMax=67108864 MemoryLow=33554432 MemoryHigh=50331648 MemorySwapMax=67108864 CPUWeight=59 \
-		CPUQuotaPerSecUSec=260ms AllowedCPUs=0 AllowedMemoryNodes=0 TasksMax=50 IOWeight=910
-	assert_eq "$(v2_file memory.max)/$(v2_file memory.low)/$(v2_file memory.swap.max)" 67108864/33554432/67108864
+	assert_limits_of_unit 67108864 50
+	assert_show MemoryLow=33554432 MemorySwapMax=67108864 CPUWeight=59 CPUQuotaPerSecUSec=260ms AllowedCPUs=0 AllowedMemoryNodes=0 \
+		IOWeight=910
+	# In VM mode the guest's alone.
+	assert_eq "$(cgroup_file memory memory.high)" 50331648
+	assert_show "MemoryHigh=$(v2_file memory.high | sed s/max/infinity/)"
+	assert_eq "$(v2_file memory.low)/$(v2_file memory.swap.max)" 33554432/67108864
 	assert_eq "$(v2_file cpu.max)" "25500 100000"
-	assert_eq "$(v2_file cpu.weight)/$(v2_file pids.max)/$(v2_file cpuset.cpus)" 59/50/0
+	assert_eq "$(v2_file cpu.weight)/$(v2_file cpuset.cpus)" 59/0
 	assert_eq "$(v2_file io.weight)" "default 910"
 }
 
@@ -120,7 +145,8 @@ v2_file() { cat "$(cgroup_dir pids)/$1"; }
 		devices: [{allow: false, access: "rwm"}]}'
 	start_container
 	systemctl daemon-reload
-	assert_eq "$(v2_file memory.max)/$(v2_file cpu.max)/$(v2_file pids.max)" "67108864/20000 100000/50"
+	assert_limits_of_unit 67108864 50
+	assert_eq "$(v2_file cpu.max)" "20000 100000"
 	in_exec 'echo x >/dev/null && head -c 4 /dev/zero | wc -c'
 	assert_has "$output" 4
 }
@@ -163,11 +189,13 @@ v2_file() { cat "$(cgroup_dir pids)/$1"; }
 	start_container
 	bare_moat update --memory 41943040 --memory-reservation 20971520 --cpu-quota 33333 --cpu-share 1024 --pids-limit 20 \
 		--cpuset-cpus 0 "$ID"
-	assert_show MemoryMax=41943040 MemoryLow=20971520 TasksMax=20 AllowedCPUs=0 CPUWeight=100 CPUQuotaPerSecUSec=670ms
-	assert_eq "$(v2_file memory.max)/$(v2_file memory.low)/$(v2_file pids.max)" 41943040/20971520/20
-	assert_eq "$(v2_file cpu.max)/$(v2_file cpu.weight)" "33333 50000/100"
+	assert_limits_of_unit 41943040 20
+	assert_show MemoryLow=20971520 AllowedCPUs=0 CPUWeight=100 CPUQuotaPerSecUSec=670ms
+	assert_eq "$(v2_file memory.low)" 20971520
+	# In VM mode the guest's. The memory of a VM is told to systemd last, which then writes its own quota to the unit's cpu.max.
+	assert_eq "$(cgroup_file cpu cpu.max)/$(cgroup_file cpu cpu.weight)" "33333 50000/100"
 	systemctl daemon-reload
-	assert_eq "$(v2_file memory.max)/$(v2_file pids.max)" 41943040/20
+	assert_limits_of_unit 41943040 20
 }
 
 @test "systemd: an update that fails half-way changes neither properties nor files" {
@@ -176,8 +204,9 @@ v2_file() { cat "$(cgroup_dir pids)/$1"; }
 	start_container
 	echo '{"memory": {"limit": 50331648}, "cpu": {"quota": 50000}, "pids": {"limit": 20}, "unified": {"memory.high": "nonsense"}}' >"$T/limits"
 	fails 1 'memory.high' moat update -r "$T/limits" "$ID"
-	assert_show MemoryMax=67108864 TasksMax=50 CPUQuotaPerSecUSec=260ms
-	assert_eq "$(v2_file memory.max)/$(v2_file pids.max)/$(v2_file cpu.max)" "67108864/50/25500 100000"
+	assert_limits_of_unit 67108864 50
+	assert_show CPUQuotaPerSecUSec=260ms
+	assert_eq "$(v2_file cpu.max)" "25500 100000"
 }
 
 @test "systemd: update of the devices" {
@@ -245,9 +274,15 @@ v2_file() { cat "$(cgroup_dir pids)/$1"; }
 	start_container
 	spawn moat exec "$ID" sleep 1000 >/dev/null 2>&1
 	wait_for 5 two_processes
-	assert_match "$(show TasksCurrent)" '^2$'
+	# A VM is in it as a whole.
+	[ "$MOAT_MODE" = vm ] || assert_match "$(show TasksCurrent)" '^2$'
 }
-two_processes() { [ "$(v2_file cgroup.procs | wc -l)" -eq 2 ]; }
+two_processes() {
+	case $MOAT_MODE in
+		vm) [ "$(moat ps -f json "$ID" | jq length)" -eq 2 ] ;;
+		*) [ "$(v2_file cgroup.procs | wc -l)" -eq 2 ] ;;
+	esac
+}
 
 @test "systemd: a unit that is there already is left alone" {
 	spawn systemd-run --quiet --scope --unit="$UNIT" sleep 1000 >/dev/null 2>&1
@@ -326,20 +361,20 @@ without_socket() {
 
 @test "systemd: without the manager's socket it is the bus" {
 	set_args true
-	attempt without_socket timeout 60 $(moat_command) run -b "$BUNDLE" "$ID"
+	attempt without_socket timeout $((60 * ${PATIENCE:-1})) $(moat_command) run -b "$BUNDLE" "$ID"
 	assert_status 0
 	assert_no_unit
 }
 
 @test "systemd: without any way to systemd the error says so" {
 	export DBUS_SYSTEM_BUS_ADDRESS=unix:path=$T/no-bus
-	fails 1 'start the unit .*systemd.*--cgroup-manager cgroupfs' without_socket timeout 60 $(moat_command) run -b "$BUNDLE" "$ID"
+	fails 1 'start the unit .*systemd.*--cgroup-manager cgroupfs' without_socket timeout $((60 * ${PATIENCE:-1})) $(moat_command) run -b "$BUNDLE" "$ID"
 	assert_nothing_left
 	unset DBUS_SYSTEM_BUS_ADDRESS
 	# What can't be stopped now can be stopped later.
 	start_container
 	export DBUS_SYSTEM_BUS_ADDRESS=unix:path=$T/no-bus
-	fails 1 'stop the unit .*systemd' without_socket timeout 60 $(moat_command) delete -f "$ID"
+	fails 1 'stop the unit .*systemd' without_socket timeout $((60 * ${PATIENCE:-1})) $(moat_command) delete -f "$ID"
 	unset DBUS_SYSTEM_BUS_ADDRESS
 	moat delete -f "$ID"
 	assert_no_unit
@@ -350,19 +385,21 @@ without_socket() {
 # as_user COMMAND...: as nobody, who has a manager while the test runs; where the directory that the
 # manager's start mounts is in view.
 as_user() {
-	nsenter --target 1 --mount setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all env -i PATH="$PATH" XDG_RUNTIME_DIR=/run/user/65534 "$@"
+	nsenter --target 1 --mount "${KVM[@]}" setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all env -i PATH="$PATH" XDG_RUNTIME_DIR=/run/user/65534 "$@"
 }
 user_systemctl() { as_user systemctl --user "$@"; }
 
 start_user_manager() {
 	requires_cgroup_v2
 	systemctl start user@65534.service || skip "host gives nobody no systemd"
-	cp "$MOAT" "$T/moat"
+	copy_moat
+	USER_MANAGER=1
+	ROOT=$T/user-root
+	moat() { as_user timeout $((60 * ${PATIENCE:-1})) "$T/moat" --root "$ROOT" $(mode_flag) "$@" 3>&- 4>&-; }
 	chown_rootfs 65534:65534
 	chown 65534:65534 "$BUNDLE" "$BUNDLE/config.json"
-	mkdir "$T/user-root"
-	chown 65534:65534 "$T/user-root"
-	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR/test" "$T"
+	mkdir "$ROOT"
+	chown 65534:65534 "$ROOT"
 	config '.linux.uidMappings = [{containerID: 0, hostID: 65534, size: 1}] | .linux.gidMappings = .linux.uidMappings
 		| .linux.namespaces |= map(select(.type != "network"))
 		| .linux.namespaces += if any(.linux.namespaces[]; .type == "user") then [] else [{type: "user"}] end
@@ -371,26 +408,23 @@ start_user_manager() {
 	chmod 644 "$BUNDLE/config.json"
 }
 
-user_moat() { as_user timeout 60 "$T/moat" --root "$T/user-root" "$@" 3>&- 4>&-; }
-
 @test "systemd: an ordinary user's container is a scope of the user's manager" {
 	start_user_manager
 	set_args sleep 1000
-	attempt user_moat --systemd-cgroup run -d -b "$BUNDLE" "$ID"
+	attempt moat --systemd-cgroup run -d -b "$BUNDLE" "$ID"
 	assert_status 0
-	local pid dir
-	pid=$(user_moat state "$ID" | jq .pid)
-	dir=/sys/fs/cgroup$(sed -n 's/^0:://p' "/proc/$pid/cgroup")
+	is_of_mode "$ID"
+	local dir
+	dir=$(cgroup_dir memory)
 	assert_match "$dir" "/user@65534.service/user.slice/$UNIT\$"
-	assert_eq "$(user_systemctl show --value -p MemoryMax "$UNIT")" 67108864
-	assert_eq "$(cat "$dir/memory.max")/$(cat "$dir/pids.max")" 67108864/50
-	attempt user_moat exec "$ID" true
+	assert_limits_of_unit 67108864 50
+	attempt moat exec "$ID" true
 	assert_status 0
-	user_moat update --pids-limit 20 "$ID"
-	assert_eq "$(user_systemctl show --value -p TasksMax "$UNIT")/$(cat "$dir/pids.max")" 20/20
-	user_moat pause "$ID"
-	user_moat resume "$ID"
-	user_moat delete -f "$ID"
+	moat update --pids-limit 20 "$ID"
+	assert_limits_of_unit 67108864 20
+	moat pause "$ID"
+	moat resume "$ID"
+	moat delete -f "$ID"
 	[ ! -e "$dir" ]
 	assert_eq "$(user_systemctl show --value -p LoadState "$UNIT")" not-found
 	systemctl stop user@65534.service
@@ -399,5 +433,5 @@ user_moat() { as_user timeout 60 "$T/moat" --root "$T/user-root" "$@" 3>&- 4>&-;
 @test "systemd: an ordinary user without a manager gets a clear error" {
 	start_user_manager
 	systemctl stop user@65534.service
-	fails 1 "the user's systemd" user_moat --systemd-cgroup run -b "$BUNDLE" "$ID"
+	fails 1 "the user's systemd" moat --systemd-cgroup run -b "$BUNDLE" "$ID"
 }

@@ -179,7 +179,7 @@ ended() { ! kill -0 "$spawned" 2>/dev/null; }
 	requires_moat "a terminal between pipes, which runc refuses"
 	config '.process.terminal = true'
 	set_args sh -c 'test -t 0 && echo "a terminal"; exit 7'
-	attempt timeout -k 1 20 $(moat_command) run -b "$BUNDLE" "$ID" </dev/null
+	attempt timeout -k 1 $((20 * ${PATIENCE:-1})) $(moat_command) run -b "$BUNDLE" "$ID" </dev/null
 	assert_status 7
 	assert_has "$output" "a terminal"
 	assert_nothing_left
