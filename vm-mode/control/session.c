@@ -14,7 +14,7 @@
 #include <sys/timerfd.h>
 #include <time.h>
 
-#define PATIENCE_LOOKS 6   // at a guest, until its time is over
+#define PATIENCE_LOOKS 6  // at a guest, until its time is over
 #define PATIENCE_IDLE  50 // this part of a processor, or less, is nothing
 #define PATIENCE_MOST  10
 
