@@ -444,9 +444,12 @@ check_options() {
 	mkdir "$T/dir"
 	add_mount "{\"destination\": \"/a\", \"source\": \"$T/dir\", \"options\": [\"bind\"]}"
 	add_mount '{"destination": "/a", "type": "none", "source": "none", "options": ["remount", "bind", "ro", "noexec"]}'
-	in_container 'cat /proc/self/mountinfo'
-	assert_match "$(mount_line /a | cut -d' ' -f6)" '^ro,.*noexec|^ro,noexec'
+	in_container 'cat /proc/self/mountinfo; touch /a/file 2>&1 || :'
+	# That it is read-only is the host's to keep in a VM, and not told to the guest.
+	[ "$MOAT_MODE" = vm ] || assert_match "$(mount_line /a | cut -d' ' -f6)" '^ro,'
+	assert_match "$(mount_line /a | cut -d' ' -f6)" ',noexec'
 	assert_eq "$(mount_line /a | wc -l)" 1
+	assert_has "$output" '/a/file: Read-only file system'
 }
 
 @test "mounts: remount of a file system keeps its content and changes its options" {
