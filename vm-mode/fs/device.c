@@ -21,8 +21,8 @@
 // How long a reset waits for the request that is being served. What takes longer hangs, in a
 // network file system: no reason for the whole machine to.
 #define RESET_TIMEOUT_MS 10000
-// And how long a server that has closed its sockets takes to be gone.
-#define FATE_TIMEOUT_MS 1000
+// And how long a server that has closed its sockets takes to be gone, on a host that is busy.
+#define FATE_TIMEOUT_MS 10000
 
 struct fs_device {
 	struct device device; // the first
