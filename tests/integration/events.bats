@@ -61,7 +61,6 @@ cpu_passes() { [ "$(cpu_total)" -gt "$1" ]; }
 }
 
 has_lines() { [ "$(wc -l <"$T/events")" -ge "$1" ]; }
-gone() { ! kill -0 "$1" 2>/dev/null; }
 
 @test "events: tells of an out-of-memory kill" {
 	requires_controller memory

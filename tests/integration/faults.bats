@@ -255,7 +255,7 @@ has_reached() { grep -qs "vm: .* ms  $1" "$T/log"; }
 		for ((n = 1; n <= max; n++)); do
 			# -D: strace stays with a container that was made all the same, and must not hold us up.
 			# shellcheck disable=SC2046
-			attempt timeout --foreground -k 5 $((60 * ${PATIENCE:-1})) strace -D -f -qq -o /dev/null -e "inject=$call:error=EIO:when=$n" \
+			attempt timeout --foreground -k 5 $((60 * PATIENCE)) strace -D -f -qq -o /dev/null -e "inject=$call:error=EIO:when=$n" \
 				$(moat_command) create -b "$BUNDLE" "$ID"
 			[ "$status" -ne 0 ] || {
 				# Not reached, or one that may fail.
@@ -312,7 +312,7 @@ has_reached() { grep -qs "vm: .* ms  $1" "$T/log"; }
 @test "faults: too few descriptors is an error, and leaves nothing" {
 	local n
 	for n in 4 5 6 7 8 10 12 14 16 20; do
-		attempt sh -c 'ulimit -n "$1"; shift; exec "$@"' sh "$n" timeout -k 1 $((20 * ${PATIENCE:-1})) $(moat_command) create -b "$BUNDLE" "$ID" 3>&- 4>&-
+		attempt sh -c 'ulimit -n "$1"; shift; exec "$@"' sh "$n" timeout -k 1 $((20 * PATIENCE)) $(moat_command) create -b "$BUNDLE" "$ID" 3>&- 4>&-
 		[ "$status" -ne 0 ] || moat delete -f "$ID"
 		[ "$status" -lt 124 ] || fail "with $n descriptors: status $status"
 		assert_nothing_left

@@ -13,7 +13,7 @@ make_files() {
 
 # moat with the descriptors that it is given.
 # shellcheck disable=SC2046
-moat_with_fds() { timeout --foreground -k 5 $((60 * ${PATIENCE:-1})) $(moat_command) "$@"; }
+moat_with_fds() { timeout --foreground -k 5 $((60 * PATIENCE)) $(moat_command) "$@"; }
 
 # refuses_fds COMMAND...: what a VM's does, before anything is made.
 refuses_fds() {
@@ -73,7 +73,7 @@ refuses_fds() {
 	set_args ls /proc/self/fd
 	# The log would be number 3.
 	# shellcheck disable=SC2046
-	attempt timeout -k 5 $((60 * ${PATIENCE:-1})) $(moat_command) --log "$T/log" run --preserve-fds 1 -b "$BUNDLE" "$ID" 3>&- 4>&-
+	attempt timeout -k 5 $((60 * PATIENCE)) $(moat_command) --log "$T/log" run --preserve-fds 1 -b "$BUNDLE" "$ID" 3>&- 4>&-
 	assert_status 1
 	assert_has "$(<"$T/log")" "descriptor 3 is not open"
 	assert_nothing_left

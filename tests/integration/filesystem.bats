@@ -16,7 +16,7 @@ setup() {
 }
 
 # These take longer than lib.bash gives.
-moat() { timeout --foreground -k 5 $((120 * ${PATIENCE:-1})) $(moat_command) "$@" 3>&- 4>&-; }
+moat() { timeout --foreground -k 5 $((120 * PATIENCE)) $(moat_command) "$@" 3>&- 4>&-; }
 
 # bind_mount: $T/bind at /bind.
 bind_mount() {

@@ -112,7 +112,7 @@ no_processes() {
 # wait_for SECONDS COMMAND...: true as soon as COMMAND is, false when it is not in time. A microVM, which may
 # boot on an emulated machine, gets ten times as long (setup_suite).
 wait_for() {
-	local end=$((SECONDS + $1 * ${PATIENCE:-1}))
+	local end=$((SECONDS + $1 * PATIENCE))
 	shift
 	until "$@"; do
 		[ "$SECONDS" -le "$end" ] || return 1
@@ -173,7 +173,7 @@ set_args() { config '.process.args = $ARGS.positional' --args -- "$@"; }
 # moat ARGUMENTS...: the runtime, in the mode under test, with this test's state, and never for
 # longer than a minute, in VM mode ten (see wait_for). Every call of the runtime goes through here or through
 # moat_command.
-moat() { timeout --foreground -k 5 $((60 * ${PATIENCE:-1})) $(moat_command) "$@" 3>&- 4>&-; }
+moat() { timeout --foreground -k 5 $((60 * PATIENCE)) $(moat_command) "$@" 3>&- 4>&-; }
 
 # moat_command: the words that moat() begins with, for tests that need the runtime's own pid or fds.
 moat_command() {
@@ -219,7 +219,7 @@ on_terminal() {
 }
 
 # moat_on_terminal ARGUMENTS...: moat() on a terminal.
-moat_on_terminal() { on_terminal timeout --foreground -k 5 $((60 * ${PATIENCE:-1})) $(moat_command) "$@"; }
+moat_on_terminal() { on_terminal timeout --foreground -k 5 $((60 * PATIENCE)) $(moat_command) "$@"; }
 
 # attempt COMMAND...: run it whatever comes of it, and leave $status, $output and $stderr. Unlike
 # bats' run it writes to files, so that a container which outlives COMMAND does not hold it up.
@@ -265,6 +265,12 @@ in_exec() {
 # container_status [ID], container_pid [ID]: a field of `moat state`.
 container_status() { moat state "${1:-$ID}" | jq -r .status; }
 container_pid() { moat state "${1:-$ID}" | jq -r .pid; }
+
+# process_field PID NAME: a field of /proc/PID/status; PID/task/TID is a thread.
+process_field() { sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status"; }
+
+# gone PID: it has ended (it may still be a zombie of another parent).
+gone() { [ ! -e "/proc/$1" ] || [[ $(process_field "$1" State 2>/dev/null) != [!Z]* ]]; }
 
 # file_server PID: the pid of the file server, a child of the VMM.
 file_server() {

@@ -358,7 +358,7 @@ caps() { sed -n "s/^Cap$1:\t//p" <<<"$output"; }
 }
 
 @test "process: a caller that ignores SIGCHLD can still wait for run, exec and hooks" {
-	local ignoring=(timeout -k 1 $((20 * ${PATIENCE:-1})) env --ignore-signal=CHLD $(moat_command))
+	local ignoring=(timeout -k 1 $((20 * PATIENCE)) env --ignore-signal=CHLD $(moat_command))
 	set_args sh -c 'exit 5'
 	attempt "${ignoring[@]}" run -b "$BUNDLE" "$ID"
 	assert_status 5

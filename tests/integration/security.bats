@@ -119,10 +119,10 @@ peek_at_execs() {
 	printf '#!/proc/self/exe\n' >"$BUNDLE/rootfs/bin/trick"
 	chmod +x "$BUNDLE/rootfs/bin/trick"
 	set_args trick
-	attempt timeout -k 1 $((20 * ${PATIENCE:-1})) $(moat_command) run -b "$BUNDLE" "$ID"
+	attempt timeout -k 1 $((20 * PATIENCE)) $(moat_command) run -b "$BUNDLE" "$ID"
 	assert_status 1
 	set_args /proc/self/exe
-	attempt timeout -k 1 $((20 * ${PATIENCE:-1})) $(moat_command) run -b "$BUNDLE" "$ID"
+	attempt timeout -k 1 $((20 * PATIENCE)) $(moat_command) run -b "$BUNDLE" "$ID"
 	assert_status 1
 	assert_eq "$(md5sum <"$MOAT")" "$before"
 	moat delete -f "$ID"

@@ -16,7 +16,7 @@ moat_command() {
 }
 
 # bare_moat ARGUMENTS...: without a word of systemd: the record must tell.
-bare_moat() { timeout --foreground -k 5 $((60 * ${PATIENCE:-1})) "$MOAT" --root "$ROOT" $(mode_flag) "$@" 3>&- 4>&-; }
+bare_moat() { timeout --foreground -k 5 $((60 * PATIENCE)) "$MOAT" --root "$ROOT" $(mode_flag) "$@" 3>&- 4>&-; }
 
 # show PROPERTY [UNIT]: one of systemd's own words on the unit.
 show() { systemctl show --value -p "$1" "${2:-$UNIT}"; }
@@ -361,20 +361,20 @@ without_socket() {
 
 @test "systemd: without the manager's socket it is the bus" {
 	set_args true
-	attempt without_socket timeout $((60 * ${PATIENCE:-1})) $(moat_command) run -b "$BUNDLE" "$ID"
+	attempt without_socket timeout $((60 * PATIENCE)) $(moat_command) run -b "$BUNDLE" "$ID"
 	assert_status 0
 	assert_no_unit
 }
 
 @test "systemd: without any way to systemd the error says so" {
 	export DBUS_SYSTEM_BUS_ADDRESS=unix:path=$T/no-bus
-	fails 1 'start the unit .*systemd.*--cgroup-manager cgroupfs' without_socket timeout $((60 * ${PATIENCE:-1})) $(moat_command) run -b "$BUNDLE" "$ID"
+	fails 1 'start the unit .*systemd.*--cgroup-manager cgroupfs' without_socket timeout $((60 * PATIENCE)) $(moat_command) run -b "$BUNDLE" "$ID"
 	assert_nothing_left
 	unset DBUS_SYSTEM_BUS_ADDRESS
 	# What can't be stopped now can be stopped later.
 	start_container
 	export DBUS_SYSTEM_BUS_ADDRESS=unix:path=$T/no-bus
-	fails 1 'stop the unit .*systemd' without_socket timeout $((60 * ${PATIENCE:-1})) $(moat_command) delete -f "$ID"
+	fails 1 'stop the unit .*systemd' without_socket timeout $((60 * PATIENCE)) $(moat_command) delete -f "$ID"
 	unset DBUS_SYSTEM_BUS_ADDRESS
 	moat delete -f "$ID"
 	assert_no_unit
@@ -395,7 +395,7 @@ start_user_manager() {
 	copy_moat
 	USER_MANAGER=1
 	ROOT=$T/user-root
-	moat() { as_user timeout $((60 * ${PATIENCE:-1})) "$T/moat" --root "$ROOT" $(mode_flag) "$@" 3>&- 4>&-; }
+	moat() { as_user timeout $((60 * PATIENCE)) "$T/moat" --root "$ROOT" $(mode_flag) "$@" 3>&- 4>&-; }
 	chown_rootfs 65534:65534
 	chown 65534:65534 "$BUNDLE" "$BUNDLE/config.json"
 	mkdir "$ROOT"

@@ -13,7 +13,7 @@ with_console() {
 }
 
 shows() { grep -qE -e "$1" "$T/tty"; }
-ended() { ! kill -0 "$spawned" 2>/dev/null; }
+ended() { gone "$spawned"; }
 
 @test "terminal: create hands it over by the console socket" {
 	with_console
@@ -179,7 +179,7 @@ ended() { ! kill -0 "$spawned" 2>/dev/null; }
 	requires_moat "a terminal between pipes, which runc refuses"
 	config '.process.terminal = true'
 	set_args sh -c 'test -t 0 && echo "a terminal"; exit 7'
-	attempt timeout -k 1 $((20 * ${PATIENCE:-1})) $(moat_command) run -b "$BUNDLE" "$ID" </dev/null
+	attempt timeout -k 1 $((20 * PATIENCE)) $(moat_command) run -b "$BUNDLE" "$ID" </dev/null
 	assert_status 7
 	assert_has "$output" "a terminal"
 	assert_nothing_left
@@ -215,7 +215,6 @@ ended() { ! kill -0 "$spawned" 2>/dev/null; }
 	wait_for 5 has_status stopped
 	assert_eq "$(tr -d '\r' <"$T/tty" | md5sum)" "$(seq 20000 | md5sum)"
 }
-gone() { ! kill -0 "$1" 2>/dev/null; }
 
 @test "terminal: --pidfd-socket of create and exec" {
 	requires_moat "--pidfd-socket"

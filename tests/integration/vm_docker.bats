@@ -12,7 +12,7 @@ setup() {
 	done
 }
 
-moat() { timeout --foreground -k 5 $((120 * ${PATIENCE:-1})) $(moat_command) "$@" 3>&- 4>&-; }
+moat() { timeout --foreground -k 5 $((120 * PATIENCE)) $(moat_command) "$@" 3>&- 4>&-; }
 
 # make_docker_bundle SCRIPT: the host's /usr, read-only, and what a privileged container has.
 make_docker_bundle() {

@@ -21,20 +21,17 @@ start_vm() {
 	server=$(file_server "$vmm")
 }
 
-# field PROCESS NAME: of /proc/PROCESS/status.
-field() { sed -n "s/^$2:\t//p" "/proc/$1/status"; }
-
 # assert_confined PROCESS CAPABILITIES: PROCESS is PID or PID/task/TID.
 assert_confined() {
 	local set
 	for set in CapPrm CapEff CapBnd; do
-		assert_eq "$(field "$1" $set)" "$2" "$set of $(<"/proc/$1/comm")"
+		assert_eq "$(process_field "$1" $set)" "$2" "$set of $(<"/proc/$1/comm")"
 	done
 	for set in CapInh CapAmb; do
-		assert_eq "$(field "$1" $set)" 0000000000000000 "$set of $(<"/proc/$1/comm")"
+		assert_eq "$(process_field "$1" $set)" 0000000000000000 "$set of $(<"/proc/$1/comm")"
 	done
-	assert_eq "$(field "$1" NoNewPrivs)" 1 "NoNewPrivs of $(<"/proc/$1/comm")"
-	assert_eq "$(field "$1" Seccomp)" 2 "Seccomp of $(<"/proc/$1/comm")"
+	assert_eq "$(process_field "$1" NoNewPrivs)" 1 "NoNewPrivs of $(<"/proc/$1/comm")"
+	assert_eq "$(process_field "$1" Seccomp)" 2 "Seccomp of $(<"/proc/$1/comm")"
 	# The smallest limit that holds for pipes as well; where the runtime had less, that.
 	assert_match "$(grep '^Max core file size' "/proc/$1/limits")" ' [01] +[01] +bytes'
 }
@@ -46,18 +43,18 @@ is_traceable() { "${no_tracer[@]}" readlink "/proc/$1/exe" >/dev/null; }
 @test "vm sandbox: capabilities, new privileges, core dumps, tracers and system calls are taken from each thread" {
 	local task filters vcpus=0 caps
 	start_vm
-	filters=$(field "$vmm" Seccomp_filters)
+	filters=$(process_field "$vmm" Seccomp_filters)
 	for task in "/proc/$vmm/task"/*; do
 		task=${task#/proc/}
 		assert_confined "$task" 0000000000000000
 		[[ $(<"/proc/$task/comm") == 'vcpu '* ]] || continue
 		vcpus=$((vcpus + 1))
 		# Linux tells of their number since 5.9.
-		[ -z "$filters" ] || assert_eq "$(field "$task" Seccomp_filters)" $((filters + 1)) "filters of a vCPU"
+		[ -z "$filters" ] || assert_eq "$(process_field "$task" Seccomp_filters)" $((filters + 1)) "filters of a vCPU"
 	done
 	[ "$vcpus" -gt 0 ]
 	# CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID, SETGID, SETUID, SYS_ADMIN, MKNOD and SETFCAP.
-	printf -v caps %016x $((0x882000df & 0x$(field self CapPrm)))
+	printf -v caps %016x $((0x882000df & 0x$(process_field self CapPrm)))
 	assert_confined "$server" "$caps"
 	spawn "${no_tracer[@]}" sleep 1000
 	wait_for 2 is_traceable "$spawned"

@@ -54,7 +54,7 @@ set_conf() {
 }
 
 # run_plainly FLAGS...: without --vm, whatever is under test.
-run_plainly() { timeout --foreground -k 5 $((60 * ${PATIENCE:-1})) "$MOAT" --root "$ROOT" "$@" run -b "$BUNDLE" "$ID"; }
+run_plainly() { timeout --foreground -k 5 $((60 * PATIENCE)) "$MOAT" --root "$ROOT" "$@" run -b "$BUNDLE" "$ID"; }
 
 @test "vm selection: moat.conf" {
 	set_conf '{"mode": "vm"}'

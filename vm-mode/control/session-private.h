@@ -2,6 +2,7 @@
 // share.
 #pragma once
 
+#include "vm-mode/control/allowance.h"
 #include "vm-mode/control/session.h"
 
 #include <stdbool.h>
@@ -41,13 +42,6 @@ struct nameless {
 	size_t len;
 };
 
-// With a guest that is on its way.
-struct patience {
-	unsigned int ms, looks;
-	// This process's processor time at the start and at the last look, and when that look was.
-	uint64_t from_us, last_us, looked_us;
-};
-
 struct session {
 	struct loop *loop;
 	struct vsock *vsock;
@@ -62,7 +56,7 @@ struct session {
 
 	struct vsock_port control_port, stream_port;
 	struct vsock_conn *control;
-	struct patience patience;
+	struct allowance allowance;
 	struct loop_source timer, winch;
 	struct nameless nameless[NAMELESS_MAX];
 	struct process processes[SESSION_PROCESSES_MAX]; // the first is the program

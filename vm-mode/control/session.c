@@ -14,10 +14,6 @@
 #include <sys/timerfd.h>
 #include <time.h>
 
-#define PATIENCE_LOOKS 6  // at a guest, until its time is over
-#define PATIENCE_IDLE  50 // this part of a processor, or less, is nothing
-#define PATIENCE_MOST  10
-
 // What may be asked, and what the answer is.
 static const struct rule {
 	uint32_t type, answer;	  // answer 0: none
@@ -375,8 +371,6 @@ static void wrong_frame(struct session *session, const char *why)
 	session_fail(session, &err);
 }
 
-// ---- how long the guest may take ----
-
 static uint64_t time_us(clockid_t clock)
 {
 	struct timespec now;
@@ -385,37 +379,22 @@ static uint64_t time_us(clockid_t clock)
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-// From now on; 0: as long as it likes.
-static void set_patience(struct session *session, unsigned int ms)
+static struct allowance_look look(void)
 {
-	const unsigned int each = ms / PATIENCE_LOOKS;
-	const struct timespec look = { .tv_sec = each / 1000, .tv_nsec = each % 1000 * 1000000L };
-	const struct itimerspec when = { .it_value = look, .it_interval = look };
-	const uint64_t used_us = time_us(CLOCK_PROCESS_CPUTIME_ID);
-
-	session->patience = (struct patience){ .ms = ms,
-					       .from_us = used_us,
-					       .last_us = used_us,
-					       .looked_us = time_us(CLOCK_MONOTONIC) };
-	timerfd_settime(session->timer.fd, 0, &when, NULL);
+	return (struct allowance_look){ .now_us = time_us(CLOCK_MONOTONIC),
+					.used_us = time_us(CLOCK_PROCESS_CPUTIME_ID) };
 }
 
-// To be called at each look. What has been stopped meanwhile has missed looks, which don't count. A guest whose time is
-// over may still be on its way, if it gets little of a busy host or its limit is low: as long as it uses what it gets,
-// it has the same time again in processor time, but PATIENCE_MOST times the patience at most.
-static bool is_out_of_patience(struct patience *patience)
+// From now on; 0: as long as it likes.
+static void set_allowance(struct session *session, unsigned int ms)
 {
-	const uint64_t now_us = time_us(CLOCK_MONOTONIC);
-	const uint64_t used_us = time_us(CLOCK_PROCESS_CPUTIME_ID);
-	const bool is_busy = used_us - patience->last_us >=
-			     (now_us - patience->looked_us) / PATIENCE_IDLE;
+	const unsigned int each = ms / ALLOWANCE_LOOKS;
+	const struct timespec interval = { .tv_sec = each / 1000,
+					   .tv_nsec = each % 1000 * 1000000L };
+	const struct itimerspec when = { .it_value = interval, .it_interval = interval };
 
-	patience->looked_us = now_us;
-	patience->last_us = used_us;
-	if (++patience->looks < PATIENCE_LOOKS)
-		return false;
-	return !is_busy || patience->looks >= PATIENCE_LOOKS * PATIENCE_MOST ||
-	       used_us - patience->from_us >= (uint64_t)patience->ms * 1000;
+	allowance_begin(&session->allowance, ms, look());
+	timerfd_settime(session->timer.fd, 0, &when, NULL);
 }
 
 static void handle_hello(struct session *session)
@@ -438,7 +417,7 @@ static void handle_hello(struct session *session)
 		return;
 	}
 	free(take_ptr(&session->agent_config));
-	set_patience(session, session->ready_timeout_ms);
+	set_allowance(session, session->ready_timeout_ms);
 	session_change(session, SESSION_CREATING);
 }
 
@@ -462,7 +441,7 @@ static void apply_answer(struct session *session, const struct pending *pending)
 			fail_as_told(session, (const void *)session->payload);
 			break;
 		}
-		set_patience(session, 0);
+		set_allowance(session, 0);
 		session_change(session, SESSION_CREATED);
 		break;
 	case PROTO_START:
@@ -643,7 +622,8 @@ static void on_timer(struct loop_source *source, uint32_t events)
 	uint64_t times;
 
 	(void)events;
-	if (read(source->fd, &times, sizeof(times)) < 0 || !is_out_of_patience(&session->patience))
+	if (read(source->fd, &times, sizeof(times)) < 0 ||
+	    !allowance_is_used(&session->allowance, look()))
 		return;
 	fail_with_console(session, session->state == SESSION_BOOTING ?
 					   "it does not boot" :
@@ -669,7 +649,7 @@ static int arm_timer(struct session *session, unsigned int ms, struct err *err)
 	session->timer.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	if (session->timer.fd < 0)
 		return err_sys(err, "timer");
-	set_patience(session, ms);
+	set_allowance(session, ms);
 	return loop_watch(session->loop, &session->timer, EPOLLIN, err);
 }
 

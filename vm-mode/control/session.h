@@ -54,8 +54,7 @@ struct session_config {
 	const char *agent_config; // PROTO_CONFIG's payload; not needed after session_create()
 	size_t agent_config_len;
 	struct stream_fds streams; // the program's; taken over, also on failure
-	// How long a guest may take, from session_create() on and from HELLO on (0: as it likes). One that gets too little
-	// of the host's processors to be done by then has more: up to ten times that.
+	// How long a guest may take (vm-mode/control/allowance.h), from session_create() on and from HELLO on; 0: as it likes.
 	unsigned int hello_timeout_ms, ready_timeout_ms;
 	const struct session_events *events;
 	void *user;

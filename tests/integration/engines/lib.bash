@@ -90,7 +90,7 @@ house_command() {
 	program=$(type -P "$1")
 	cat >"$ENGINE/bin/$1" <<-EOF
 		#!/bin/sh
-		exec nsenter --mount=/proc/$HOUSE/ns/mnt -- timeout --foreground -k 5 $((60 * ${PATIENCE:-1})) $program ${@:2} "\$@"
+		exec nsenter --mount=/proc/$HOUSE/ns/mnt -- timeout --foreground -k 5 $((60 * PATIENCE)) $program ${@:2} "\$@"
 	EOF
 	chmod +x "$ENGINE/bin/$1"
 }
@@ -245,12 +245,6 @@ oci_image() {
 # A script for on_terminal that ends when the container's terminal has got that size: most engines
 # set it after the start.
 AWAIT_SIZE='until [ "$(stty size)" = "40 120" ]; do sleep 0.05; done'
-
-# process_field PID NAME: a field of /proc/PID/status.
-process_field() { sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status"; }
-
-# gone PID: it has ended (it may still be a zombie of another parent).
-gone() { [ ! -e "/proc/$1" ] || [[ $(process_field "$1" State) == Z* ]]; }
 
 # frozen: the freezer has stopped the container (of this $ID).
 frozen() {
