@@ -61,7 +61,7 @@ static const int device_calls[] = {
 
 // The main thread alone: the loop, and the making of machine and threads.
 static const int main_calls[] = {
-	SYS_epoll_wait,	    SYS_epoll_pwait,   SYS_accept4,	    SYS_pread64, SYS_pwrite64,
+	SYS_epoll_wait,	    SYS_epoll_pwait,   SYS_accept4,	    SYS_pread64, SYS_sendfile,
 	SYS_lseek,	    SYS_rt_sigaction,  SYS_set_robust_list, SYS_rseq,	 SYS_signalfd4,
 	SYS_timerfd_create, SYS_epoll_create1, SYS_prctl,	    SYS_seccomp, SYS_statx,
 };

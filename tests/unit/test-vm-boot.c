@@ -377,6 +377,7 @@ static void test_mptable(void)
 	begin(MEMORY);
 	is_int(mptable_write(&memory, 0, 8, &err), -EINVAL);
 	is_int(mptable_write(&memory, LAYOUT_VCPUS_MAX + 1, 8, &err), -EINVAL);
+	is_int(mptable_write(&memory, 1, LAYOUT_DEVICES_MAX + 1, &err), -EINVAL);
 	is_int(mptable_write(&memory, 3, 8, &err), 0);
 	const uint8_t *table = guest_ptr(&memory, LAYOUT_MP_TABLE, LAYOUT_MP_TABLE_SIZE);
 	ok(memcmp(table, "_MP_", 4) == 0 && sum(table, 16) == 0, "the pointer");
@@ -386,6 +387,9 @@ static void test_mptable(void)
 	is_int(table[16 + 34], 3 + 1 + 1 + 8 + 1);
 	const uint8_t *second = table + 16 + 44 + 20;
 	ok(second[0] == 0 && second[1] == 1 && second[3] == 1, "the second processor");
+	// ISA's line 1 to the same pin of the I/O APIC, which comes after the processors.
+	static const uint8_t first_line[] = { 3, 0, 0, 0, 0, 1, 3, 1 };
+	ok(memcmp(table + 16 + 44 + 3 * 20 + 8 + 8, first_line, 8) == 0, "the first device's line");
 	guest_memory_free(&memory);
 }
 
@@ -409,13 +413,13 @@ static const uint8_t *acpi_table(const uint8_t *field, const char *signature, ui
 }
 
 // iasl disassembles it to Device (\_SB.V001) { Name (_HID, "LNRO0005") Name (_UID, 1) Name (_CRS, ResourceTemplate () {
-// Memory32Fixed (ReadWrite, 0xD0001000, 0x1000) Interrupt (ResourceConsumer, Edge, ActiveHigh, Exclusive) { 6 } }) }.
+// Memory32Fixed (ReadWrite, 0xD0001000, 0x1000) Interrupt (ResourceConsumer, Edge, ActiveHigh, Exclusive) { 2 } }) }.
 static const uint8_t second_device[] = {
 	0x5b, 0x82, 0x42, 0x04, '\\', 0x2e, '_',  'S',	'B',  '_',  'V',  '0',	'0',  '1',
 	0x08, '_',  'H',  'I',	'D',  0x0d, 'L',  'N',	'R',  'O',  '0',  '0',	'0',  '5',
 	0x00, 0x08, '_',  'U',	'I',  'D',  0x0a, 0x01, 0x08, '_',  'C',  'R',	'S',  0x11,
 	0x1a, 0x0a, 0x17, 0x86, 0x09, 0x00, 0x01, 0x00, 0x10, 0x00, 0xd0, 0x00, 0x10, 0x00,
-	0x00, 0x89, 0x06, 0x00, 0x03, 0x01, 0x06, 0x00, 0x00, 0x00, 0x79, 0x00,
+	0x00, 0x89, 0x06, 0x00, 0x03, 0x01, 0x02, 0x00, 0x00, 0x00, 0x79, 0x00,
 };
 
 static void test_acpi(void)
@@ -456,8 +460,8 @@ static void test_cmdline(void)
 	scope_text struct text text = { 0 };
 	is_int(cmdline_make(&cmdline, &text, &err), 0);
 	ok(str_starts(text.str, "console=hvc0 "), "it begins with the console");
-	ok(str_ends(text.str, " quiet earlyprintk=ttyS0 virtio_mmio.device=4K@0xd0000000:5 "
-			      "virtio_mmio.device=4K@0xd0001000:6 root=x"),
+	ok(str_ends(text.str, " quiet earlyprintk=ttyS0 virtio_mmio.device=4K@0xd0000000:1 "
+			      "virtio_mmio.device=4K@0xd0001000:2 root=x"),
 	   "devices, then the operator's");
 	scope_text struct text loud = { 0 };
 	cmdline = (struct cmdline){ .debug = true };

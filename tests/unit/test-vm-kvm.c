@@ -54,12 +54,12 @@ GUEST(count, "mov $0x100000, %ebx\n 1: incq (%rbx)\n jmp 1b\n");
 // Sets up kvm-clock's page, then counts.
 GUEST(clock, "mov $0x4b564d01, %ecx\n mov $0x110001, %eax\n xor %edx, %edx\n wrmsr\n"
 	     "mov $0x100000, %ebx\n 1: incq (%rbx)\n jmp 1b\n");
-// Masks the PICs, enables the local APIC, leads line 5 to vector 0x40, says that it is ready, and waits.
+// Masks the PICs, enables the local APIC, leads line 1 to vector 0x40, says that it is ready, and waits.
 GUEST(irq, "mov $0xff, %al\n out %al, $0x21\n out %al, $0xa1\n"
 	   "mov $0x2000, %eax\n lidt (%rax)\n mov $0x90000, %esp\n"
 	   "mov $0xfee000f0, %eax\n movl $0x1ff, (%rax)\n"
-	   "mov $0xfec00000, %eax\n movl $0x1b, (%rax)\n movl $0, 0x10(%rax)\n"
-	   "movl $0x1a, (%rax)\n movl $0x40, 0x10(%rax)\n" SAY(0x72) "sti\n 1: hlt; jmp 1b\n");
+	   "mov $0xfec00000, %eax\n movl $0x13, (%rax)\n movl $0, 0x10(%rax)\n"
+	   "movl $0x12, (%rax)\n movl $0x40, 0x10(%rax)\n" SAY(0x72) "sti\n 1: hlt; jmp 1b\n");
 GUEST(handler, EXIT(9));
 // INIT and STARTUP to all others, which begin at 0x8000 in real mode.
 GUEST(smp, "mov $0xfee000f0, %eax\n movl $0x1ff, (%rax)\n mov $0xfee00300, %eax\n"
@@ -192,7 +192,7 @@ static void test_device(struct guest *guest)
 	is_int(machine_add_device(guest->machine, &echo.device, "echo", false, &err), 0);
 	boot(guest, guest_mmio, guest_mmio_end);
 	const char *line = guest_ptr(machine_memory(guest->machine), LAYOUT_CMDLINE, 2048);
-	ok(strstr(line, " virtio_mmio.device=4K@0xd0000000:5"), "the kernel is told of it");
+	ok(strstr(line, " virtio_mmio.device=4K@0xd0000000:1"), "the kernel is told of it");
 	run(guest);
 	is_int(guest->end.status, 'v');
 	end(guest);

@@ -9,7 +9,7 @@
 #include <elf.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -225,37 +225,32 @@ int boot_check_kernel(int kernel_fd, uint64_t memory_bytes, struct err *err)
 	return read_image(kernel_fd, memory_end, &image, err);
 }
 
-// ---- vmlinux ----
-
-// `size` bytes of the kernel's file from `offset` on to `gpa`, which is in low memory. They are written into the memory
-// file, not to where it is mapped: a huge page that is written as a whole is not cleared before.
-static int load_piece(const struct boot *boot, uint64_t gpa, uint64_t size, uint64_t offset,
+// `size` bytes of a file from `offset` on to `gpa`, which is in low memory. They are sent to the memory file, not read to where
+// it is mapped: a huge page that is written as a whole is not cleared before.
+static int load_piece(const struct boot *boot, int fd, uint64_t gpa, uint64_t size, uint64_t offset,
 		      struct err *err)
 {
 	const struct guest_range *low = &boot->memory->ranges[0];
-	const uint64_t before = offset % PAGE_BYTES;
-	const uint64_t to = low->offset + (gpa - low->gpa);
-	char *file = mmap(NULL, before + size, PROT_READ, MAP_PRIVATE | MAP_POPULATE,
-			  boot->kernel_fd, (off_t)(offset - before));
+	off_t from = (off_t)offset;
 
-	if (file == MAP_FAILED)
-		return read_at(boot->kernel_fd, guest_ptr(boot->memory, gpa, size), size, offset,
-			       err);
-	int failed = 0;
-	for (uint64_t done = 0; !failed && done < size;) {
-		ssize_t n = pwrite(boot->memory->fd, file + before + done, size - done,
-				   (off_t)(to + done));
+	if (!guest_ptr(boot->memory, gpa, size))
+		return err_set(err, ENOMEM, "no memory at 0x%llx", (unsigned long long)gpa);
+	if (lseek(boot->memory->fd, (off_t)(low->offset + (gpa - low->gpa)), SEEK_SET) < 0)
+		return err_sys(err, "find its place in the guest's memory");
+	while (size > 0) {
+		const ssize_t n = sendfile(boot->memory->fd, fd, &from, size);
 
+		if (n == 0)
+			return err_set(err, ENOEXEC, "it is cut short");
+		if (n < 0 && errno != EINTR)
+			return err_sys(err, "write it to the guest's memory");
 		if (n > 0)
-			done += (uint64_t)n;
-		else if (errno == EFAULT)
-			failed = err_set(err, ENOEXEC, "it is cut short");
-		else if (errno != EINTR)
-			failed = err_sys(err, "write it to the guest's memory");
+			size -= (uint64_t)n;
 	}
-	munmap(file, before + size);
-	return failed;
+	return 0;
 }
+
+// ---- vmlinux ----
 
 static int load_elf(const struct boot *boot, const struct image *image, struct loaded *loaded,
 		    struct err *err)
@@ -267,8 +262,9 @@ static int load_elf(const struct boot *boot, const struct image *image, struct l
 
 		if (!is_loaded(segment))
 			continue;
-		if (segment->p_filesz > 0 && load_piece(boot, segment->p_paddr, segment->p_filesz,
-							segment->p_offset, err) < 0)
+		if (segment->p_filesz > 0 &&
+		    load_piece(boot, boot->kernel_fd, segment->p_paddr, segment->p_filesz,
+			       segment->p_offset, err) < 0)
 			return -err->code;
 		if (segment->p_paddr + segment->p_memsz > loaded->end)
 			loaded->end = segment->p_paddr + segment->p_memsz;
@@ -293,7 +289,7 @@ static int load_bzimage(const struct boot *boot, const struct image *image, stru
 	const uint64_t where = header->pref_address;
 	const uint64_t size = image->size - start;
 
-	if (load_piece(boot, where, size, start, err) < 0)
+	if (load_piece(boot, boot->kernel_fd, where, size, start, err) < 0)
 		return -err->code;
 	loaded->header = *header;
 	loaded->header.code32_start = (uint32_t)where;
@@ -396,12 +392,9 @@ static int load_initrds(const struct boot *boot, struct loaded *loaded, struct e
 			       "an initramfs of %llu bytes does not fit in the guest's memory",
 			       (unsigned long long)total);
 	const uint64_t gpa = (end - total) & ~(PAGE_BYTES - 1);
-	char *to = guest_ptr(boot->memory, gpa, total);
-	if (!to)
-		return err_set(err, ENOMEM, "no memory for an initramfs at 0x%llx",
-			       (unsigned long long)gpa);
+	uint64_t to = gpa;
 	for (size_t i = 0; i < BOOT_INITRDS_MAX; i++) {
-		if (read_at(boot->initrd_fds[i], to, sizes[i], 0, err) < 0)
+		if (sizes[i] > 0 && load_piece(boot, boot->initrd_fds[i], to, sizes[i], 0, err) < 0)
 			return err_wrap(err, "%s", names[i]);
 		to += (sizes[i] + 3) & ~UINT64_C(3);
 	}
@@ -475,7 +468,7 @@ int boot_load(const struct boot *boot, uint64_t *entry, struct err *err)
 	if (load_kernel(boot, &loaded, err) < 0 || load_initrds(boot, &loaded, err) < 0 ||
 	    boot_write_tables(boot->memory, err) < 0 ||
 	    acpi_write(boot->memory, boot->vcpus, boot->devices, err) < 0 ||
-	    mptable_write(boot->memory, boot->vcpus, LAYOUT_PINS(boot->devices), err) < 0)
+	    mptable_write(boot->memory, boot->vcpus, boot->devices, err) < 0)
 		return -err->code;
 	memcpy(cmdline, boot->cmdline, len + 1);
 	fill_params(boot, &loaded, params);

@@ -18,7 +18,7 @@
 //     4 GiB             the rest of RAM
 //     next GiB or more  the DAX window
 //
-// Interrupt lines are those of one I/O APIC, which has as many as the devices need.
+// There is one I/O APIC, with as many pins as the devices need.
 #pragma once
 
 #include <stdint.h>
@@ -39,7 +39,7 @@
 #define LAYOUT_HOLE	UINT64_C(0xc0000000)
 #define LAYOUT_HOLE_END UINT64_C(0x100000000)
 
-#define LAYOUT_VIRTIO	    UINT64_C(0xd0000000) // device `i` has LAYOUT_VIRTIO_AT(i) and layout_irqs[i]
+#define LAYOUT_VIRTIO	    UINT64_C(0xd0000000) // device `i` has LAYOUT_VIRTIO_AT(i) and LAYOUT_IRQ(i)
 #define LAYOUT_VIRTIO_SIZE  UINT64_C(0x1000)
 #define LAYOUT_IOAPIC	    UINT64_C(0xfec00000)
 #define LAYOUT_LOCAL_APIC   UINT64_C(0xfee00000)
@@ -56,9 +56,10 @@
 #define LAYOUT_PORT_SERIAL 0x3f8 // eight of them
 #define LAYOUT_PORT_I8042  0x64
 
-// The lines of virtio devices, in the order of their windows: those of no device that a PC has where
-// a kernel does not ask first (timer, keyboard, cascade, serial lines, clock, mouse, FPU, disks).
-static const uint8_t layout_irqs[] = { 5, 6, 7, 10, 11, 16, 17, 18, 19, 20, 21, 22, 23 };
-#define LAYOUT_DEVICES_MAX   sizeof(layout_irqs)
-#define LAYOUT_PINS(devices) ((devices) > 0 ? layout_irqs[(devices)-1] + 1u : 1u)
+// Interrupt lines are pins of the I/O APIC. Linux knows no line 0, and reads and writes each pin that there is some
+// thirty times, exits all of them: so the devices have the first ones. Of a PC's devices that had them once none is here, as
+// the ACPI tables tell.
+#define LAYOUT_DEVICES_MAX   (LAYOUT_IOAPIC_PINS - 1)
+#define LAYOUT_IRQ(i)	     ((i) + 1)
+#define LAYOUT_PINS(devices) ((unsigned int)(devices) + 1)
 #define LAYOUT_VIRTIO_AT(i)  (LAYOUT_VIRTIO + (i)*LAYOUT_VIRTIO_SIZE)

@@ -66,7 +66,7 @@ static void add(struct table *table, const void *entry, size_t size)
 	table->entries++;
 }
 
-static void add_entries(struct table *table, unsigned int vcpus, unsigned int pins)
+static void add_entries(struct table *table, unsigned int vcpus, size_t devices)
 {
 	const uint8_t io_apic = (uint8_t)vcpus; // the id after the processors'
 
@@ -86,13 +86,13 @@ static void add_entries(struct table *table, unsigned int vcpus, unsigned int pi
 			       .flags = 1,
 			       .address = (uint32_t)LAYOUT_IOAPIC },
 	    sizeof(struct io_apic));
-	for (unsigned int pin = 0; pin < pins; pin++)
+	for (size_t i = 0; i < devices; i++)
 		add(table,
 		    &(struct interrupt){ .type = IO_INTERRUPT,
 					 .kind = INT,
-					 .irq = pin,
+					 .irq = (uint8_t)LAYOUT_IRQ(i),
 					 .apic = io_apic,
-					 .pin = (uint8_t)pin },
+					 .pin = (uint8_t)LAYOUT_IRQ(i) },
 		    sizeof(struct interrupt));
 	add(table,
 	    &(struct interrupt){
@@ -100,7 +100,7 @@ static void add_entries(struct table *table, unsigned int vcpus, unsigned int pi
 	    sizeof(struct interrupt));
 }
 
-int mptable_write(const struct guest_memory *memory, unsigned int vcpus, unsigned int pins,
+int mptable_write(const struct guest_memory *memory, unsigned int vcpus, size_t devices,
 		  struct err *err)
 {
 	char *start = guest_ptr(memory, LAYOUT_MP_TABLE, LAYOUT_MP_TABLE_SIZE);
@@ -116,11 +116,11 @@ int mptable_write(const struct guest_memory *memory, unsigned int vcpus, unsigne
 
 	if (!start)
 		return err_set(err, EINVAL, "the guest's memory is too small");
-	if (vcpus == 0 || vcpus > LAYOUT_VCPUS_MAX)
-		return err_set(err, EINVAL, "%u processors: 1 to %d are possible", vcpus,
-			       LAYOUT_VCPUS_MAX);
+	if (vcpus == 0 || vcpus > LAYOUT_VCPUS_MAX || devices > LAYOUT_DEVICES_MAX)
+		return err_set(err, EINVAL, "%u processors, %zu devices: not possible", vcpus,
+			       devices);
 	struct table table = { .next = start + sizeof(pointer) + sizeof(header) };
-	add_entries(&table, vcpus, pins);
+	add_entries(&table, vcpus, devices);
 	header.length = (uint16_t)(table.next - start - sizeof(pointer));
 	header.entries = table.entries;
 	memcpy(start + sizeof(pointer), &header, sizeof(header));

@@ -8,6 +8,6 @@
 #include "vm-mode/memory.h"
 
 // Writes it to LAYOUT_MP_TABLE: processors with the APIC ids 0 to vcpus - 1 (1 to LAYOUT_VCPUS_MAX),
-// one I/O APIC, whose pins (1 to LAYOUT_IOAPIC_PINS) have the numbers of the lines.
-int mptable_write(const struct guest_memory *memory, unsigned int vcpus, unsigned int pins,
+// one I/O APIC, and the lines that lead there from `devices` devices (at most LAYOUT_DEVICES_MAX). -EINVAL.
+int mptable_write(const struct guest_memory *memory, unsigned int vcpus, size_t devices,
 		  struct err *err);
