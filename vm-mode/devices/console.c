@@ -7,7 +7,8 @@
 
 enum { RECEIVE, TRANSMIT, QUEUES };
 
-#define QUEUE_SIZE 64
+// One place is in use at a time, and each of those for input, which never comes, Linux fills with a page.
+#define QUEUE_SIZE 8
 // At a kick: a driver that spins has given one. More are the loop's to serve, since the vCPU holds its lock meanwhile.
 #define TURNS 2
 // Of a chain that is longer, the rest is dropped.
