@@ -1,4 +1,4 @@
-# vm-run itself: four boots, of which only the first goes as far as systemd.
+# vm-run itself: five boots, of which only the first goes as far as systemd.
 
 load ../integration/lib.bash
 
@@ -71,6 +71,10 @@ binary() { seq "$1" | gzip -nc; }
 
 @test "vm-run: a command that takes too long is 124" {
 	fails 124 'not done after 5 s' vm_run --timeout 5 sleep 1000
+}
+
+@test "vm-run: a VM without a sign of life is 123, and its processor's state is shown" {
+	FROZEN=8 fails 123 'no sign of life for 8 s.*RIP=.*LVTT' vm_run --append 'init=/usr/bin/sleep -- 1000' true
 }
 
 @test "vm-run: a kernel that panics is 125, and says why" {
