@@ -16,14 +16,31 @@ requires_debian() {
 	[ -e "$INITRD" ] || skip "there is no kernel of Debian's with its modules, as the test VM has one"
 }
 
+# assert_interrupts LINE...: some have come to each of these pins of the I/O APIC.
+assert_interrupts() {
+	local line
+	for line; do
+		assert_match "$output" ": +[1-9][0-9]* +[0-9 ]*IO-APIC +$line-edge +virtio"
+	done
+}
+
+@test "vm kernel: moat's own, its devices' interrupts come" {
+	requires_vm "a container has the host's interrupts"
+	in_container 'uname -r; cat /proc/interrupts'
+	assert_match "$output" '^6\.[0-9.]+-moat'
+	# The random number generator's, vsock's, the file server's.
+	assert_interrupts 2 3 5
+}
+
 # The test VM itself runs on that kernel; what tells the microVM from it is its command line.
 @test "vm kernel: a distribution's bzImage, with an initramfs of its modules" {
 	requires_debian
-	set_args sh -c 'uname -r; cat /proc/cmdline; exit 7'
+	set_args sh -c 'uname -r; cat /proc/cmdline /proc/interrupts; exit 7'
 	attempt moat run --vm-kernel "$DEBIAN/vmlinuz" --vm-initrd "$INITRD" -b "$BUNDLE" "$ID"
 	assert_status 7
 	assert_eq "${output%%$'\n'*}" "$(<"$DEBIAN/version")"
 	assert_has "$output" virtio_mmio.device=
+	assert_interrupts 3 5
 }
 
 @test "vm kernel: by the spec, an ELF file, with parameters and two processors" {

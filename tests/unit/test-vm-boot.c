@@ -296,6 +296,11 @@ static void test_initrds(void)
 	is_str(err.msg, "second initramfs: not a regular file");
 	close(ends[0]);
 	close(ends[1]);
+	// sysfs says that its files have a page.
+	scope_fd int line = open("/sys/kernel/uevent_seqnum", O_RDONLY | O_CLOEXEC);
+	boot.initrd_fds[1] = line;
+	is_int(boot_load(&boot, &entry, &err), -ENOEXEC);
+	is_str(err.msg, "second initramfs: it is cut short");
 	guest_memory_free(&memory);
 
 	// Memory on both sides of the hole; and too little.

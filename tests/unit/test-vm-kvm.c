@@ -54,6 +54,9 @@ GUEST(count, "mov $0x100000, %ebx\n 1: incq (%rbx)\n jmp 1b\n");
 // Sets up kvm-clock's page, then counts.
 GUEST(clock, "mov $0x4b564d01, %ecx\n mov $0x110001, %eax\n xor %edx, %edx\n wrmsr\n"
 	     "mov $0x100000, %ebx\n 1: incq (%rbx)\n jmp 1b\n");
+// The number of the I/O APIC's last pin.
+GUEST(pins, "mov $0xfec00000, %eax\n movl $1, (%rax)\n mov 0x10(%rax), %ebx\n shr $16, %ebx\n"
+	    "mov $0x500, %dx\n mov %bl, %al\n out %al, %dx\n 1: hlt; jmp 1b\n");
 // Masks the PICs, enables the local APIC, leads line 1 to vector 0x40, says that it is ready, and waits.
 GUEST(irq, "mov $0xff, %al\n out %al, $0x21\n out %al, $0xa1\n"
 	   "mov $0x2000, %eax\n lidt (%rax)\n mov $0x90000, %esp\n"
@@ -235,6 +238,16 @@ static void test_device(struct guest *guest)
 	}
 	is_int(added, LAYOUT_DEVICES_MAX);
 	is_int(all[LAYOUT_DEVICES_MAX].closes, 1);
+	end(guest);
+
+	// A pin for each, and none that would only cost a kernel's time.
+	struct echo two[2] = { { .device.ops = &echo_ops }, { .device.ops = &echo_ops } };
+	begin(guest, 1, 0);
+	for (size_t i = 0; i < 2; i++)
+		is_int(machine_add_device(guest->machine, &two[i].device, "echo", false, &err), 0);
+	boot(guest, guest_pins, guest_pins_end);
+	run(guest);
+	is_int(guest->end.status, 2);
 	end(guest);
 }
 

@@ -225,8 +225,8 @@ int boot_check_kernel(int kernel_fd, uint64_t memory_bytes, struct err *err)
 	return read_image(kernel_fd, memory_end, &image, err);
 }
 
-// `size` bytes of a file from `offset` on to `gpa`, which is in low memory. They are sent to the memory file, not read to where
-// it is mapped: a huge page that is written as a whole is not cleared before.
+// `size` bytes of a file from `offset` on to `gpa`, which is in low memory. They are sent from one file to
+// the other: mapping either of them, for some seconds or for good, would cost a fault for each of its pages.
 static int load_piece(const struct boot *boot, int fd, uint64_t gpa, uint64_t size, uint64_t offset,
 		      struct err *err)
 {
@@ -243,7 +243,7 @@ static int load_piece(const struct boot *boot, int fd, uint64_t gpa, uint64_t si
 		if (n == 0)
 			return err_set(err, ENOEXEC, "it is cut short");
 		if (n < 0 && errno != EINTR)
-			return err_sys(err, "write it to the guest's memory");
+			return err_sys(err, "copy it to the guest's memory");
 		if (n > 0)
 			size -= (uint64_t)n;
 	}

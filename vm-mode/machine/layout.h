@@ -56,9 +56,10 @@
 #define LAYOUT_PORT_SERIAL 0x3f8 // eight of them
 #define LAYOUT_PORT_I8042  0x64
 
-// Interrupt lines are pins of the I/O APIC. Linux knows no line 0, and reads and writes each pin that there is some
-// thirty times, exits all of them: so the devices have the first ones. Of a PC's devices that had them once none is here, as
-// the ACPI tables tell.
+// Interrupt lines are pins of the I/O APIC. Linux reads and writes each pin that there is some thirty times, exits all of
+// them: so the devices have the first ones, after 0, which is no line to Linux. It takes them as they are because
+// there are no PICs: beside these it would keep line 2 for itself, and want a timer at line 0. Of a PC's other devices only
+// a serial port is here, which has no line.
 #define LAYOUT_DEVICES_MAX   (LAYOUT_IOAPIC_PINS - 1)
 #define LAYOUT_IRQ(i)	     ((i) + 1)
 #define LAYOUT_PINS(devices) ((unsigned int)(devices) + 1)
