@@ -74,7 +74,7 @@ binary() { seq "$1" | gzip -nc; }
 }
 
 @test "vm-run: a VM without a sign of life is 123, and its processor's state is shown" {
-	FROZEN=8 fails 123 'no sign of life for 8 s.*RIP=.*LVTT' vm_run --append 'init=/usr/bin/sleep -- 1000' true
+	FROZEN=8 fails 123 'no sign of life for 8 s.*RIP=.*LVTT.*State:.*State:' vm_run --append 'init=/usr/bin/sleep -- 1000' true
 }
 
 @test "vm-run: a kernel that panics is 125, and says why" {
