@@ -18,7 +18,7 @@ static const char *const fixed[] = {
 	// 64 MiB for bounce buffers, which virtio-mmio has no use for.
 	"swiotlb=noforce",
 	// On one processor it would take the lock prefixes out of its code, 9,000 places one by one, each with two
-	// switches of page tables: an eighth of its start. They cost it some nanoseconds each, as they do any guest with
+	// switches of page tables: a fifth of its start in the test VM. They cost it some nanoseconds each, as they do any guest with
 	// two processors.
 	"noreplace-smp",
 	"cryptomgr.notests",
