@@ -173,7 +173,7 @@ holder() {
 	config '.linux.namespaces += [{type: "time"}] | .linux.timeOffsets = {boottime: {secs: 2000000}}'
 	start_container
 	in_exec 'cut -d. -f1 /proc/uptime'
-	[ "$output" -gt 2000000 ]
+	[ "$output" -ge 2000000 ]
 }
 
 @test "namespaces: timeOffsets without a time namespace are refused" {
