@@ -143,7 +143,7 @@ static void fill_device(struct aml_device *aml, size_t index)
 					      .length = sizeof(struct aml_interrupt) - 3,
 					      .flags = 0x3, // consumer; edge, active high, exclusive
 					      .count = 1,
-					      .line = (uint32_t)LAYOUT_IRQ(index) },
+					      .line = LAYOUT_IRQ(index) },
 			       .end_tag = 0x79 },
 	};
 

@@ -39,7 +39,7 @@ int cmdline_make(const struct cmdline *cmdline, struct text *out, struct err *er
 		text_str(out, " earlyprintk=ttyS0");
 	for (size_t i = 0; i < cmdline->devices; i++)
 		text_printf(out, " virtio_mmio.device=4K@0x%llx:%u",
-			    (unsigned long long)LAYOUT_VIRTIO_AT(i), (unsigned int)LAYOUT_IRQ(i));
+			    (unsigned long long)LAYOUT_VIRTIO_AT(i), LAYOUT_IRQ(i));
 	for (const char *c = cmdline->parameters; c && *c; c++)
 		if ((unsigned char)*c < ' ' || *c == 0x7f)
 			return err_set(err, EINVAL, "kernel parameters: a control character");

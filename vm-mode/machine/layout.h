@@ -61,6 +61,6 @@
 // there are no PICs: beside these it would keep line 2 for itself, and want a timer at line 0. Of a PC's other devices only
 // a serial port is here, which has no line.
 #define LAYOUT_DEVICES_MAX   (LAYOUT_IOAPIC_PINS - 1)
-#define LAYOUT_IRQ(i)	     ((i) + 1)
-#define LAYOUT_PINS(devices) ((unsigned int)(devices) + 1)
+#define LAYOUT_IRQ(i)	     ((unsigned int)(i) + 1)
+#define LAYOUT_PINS(devices) LAYOUT_IRQ(devices) // from 0 to the last line
 #define LAYOUT_VIRTIO_AT(i)  (LAYOUT_VIRTIO + (i)*LAYOUT_VIRTIO_SIZE)

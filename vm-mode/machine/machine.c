@@ -348,7 +348,7 @@ int machine_add_device(struct machine *machine, struct device *device, const cha
 	} else {
 		*slot = (struct machine_device){ .irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 						 .gpa = LAYOUT_VIRTIO_AT(index),
-						 .irq = (unsigned int)LAYOUT_IRQ(index) };
+						 .irq = LAYOUT_IRQ(index) };
 		setup.irq_fd = slot->irq_fd;
 		if (window)
 			setup.windows[0] =
